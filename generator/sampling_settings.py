@@ -1,0 +1,78 @@
+"""Sampling settings: names, ranges and defaults, in one table that payloads, engine, page and docs share.
+
+Knows nothing of tensors; what each setting does to the distribution is in `generator/engine/sampling.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+
+class InvalidSampling(ValueError):
+    """A setting is unknown, of the wrong type or out of range; the message says which and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    type: type
+    low: float
+    high: float
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """Temperature 0 is greedy. `top_k` 0, `top_p` 1, `min_p` 0 and `repetition_penalty` 1 are off.
+
+    `seed` None draws a fresh seed for every run. `min_length` counts model tokens of the run's text that
+    must come before an end is allowed; it only matters with `stop_at_end`.
+    """
+
+    temperature: float = 0.9
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.05
+    repetition_penalty: float = 1.1
+    seed: int | None = None
+    min_length: int = 0
+    stop_at_end: bool = False
+
+    def merged(self, changes: Mapping[str, Any]) -> SamplingSettings:
+        """These settings with `changes` merged in. Raises InvalidSampling; then nothing changes."""
+        for name, value in changes.items():
+            check(name, value)
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+RANGES: Mapping[str, Range] = {
+    "temperature": Range(float, 0, 2),
+    "top_k": Range(int, 0, 1000),
+    "top_p": Range(float, 0, 1),
+    "min_p": Range(float, 0, 1),
+    "repetition_penalty": Range(float, 1, 2),
+    "seed": Range(int, 0, 2**53 - 1, nullable=True),
+    "min_length": Range(int, 0, 2**31 - 1),
+    "stop_at_end": Range(bool, 0, 1),
+}
+
+
+def check(name: str, value: object) -> None:
+    allowed = RANGES.get(name)
+    if allowed is None:
+        raise InvalidSampling(f"there is no sampling setting {name!r}")
+    if value is None and allowed.nullable:
+        return
+    is_bool = isinstance(value, bool)
+    if allowed.type is bool:
+        if not is_bool:
+            raise InvalidSampling(f"{name} must be true or false")
+        return
+    number = isinstance(value, int) or (allowed.type is float and isinstance(value, float))
+    if is_bool or not number or not allowed.low <= value <= allowed.high:  # type: ignore[operator]
+        kind = "a whole number" if allowed.type is int else "a number"
+        raise InvalidSampling(f"{name} must be {kind} from {allowed.low:g} to {allowed.high:g}")
