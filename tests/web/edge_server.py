@@ -1,0 +1,144 @@
+"""A server with the real edge and a small desk in memory, for tests of the edge alone. Run as a module.
+
+The desk records what reaches it, so that a test can tell that nothing did: `start` of a draft answers with the
+number of calls so far.
+"""
+
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+import sys
+
+from web import concurrency
+
+MODE = sys.argv[1]
+if MODE == concurrency.EVENTLET:
+    problem = concurrency.check_eventlet()
+    if problem is not None:
+        sys.exit(problem)
+    concurrency.become_green()
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from generator.errors import SessionError
+from web.app import Edge, WebApp
+from web.serving import serve_until_stopped
+from web.socket_guard import Limits
+
+DRAFT = "d" * 32
+
+
+class RecordingSession:
+    """A draft whose text nobody can change. `hold` with `composing` publishes 100 updates of 50 kB."""
+
+    def __init__(self, desk: RecordingDesk) -> None:
+        self._desk = desk
+
+    def open(self, connection: str, revision: int | None, join: Callable[[], None]) -> dict[str, Any]:
+        join()
+        for _ in range(3):  # the actor goes on before the answer has left
+            self._desk.publish(DRAFT, "updates", self._desk.update("x"))
+        return {"revision": 0, "text": ""}
+
+    def start(self, limit: int | None) -> dict[str, Any]:
+        return {"epoch": self._desk.calls}
+
+    def pause(self) -> dict[str, Any]:
+        for _ in range(20):
+            self._desk.publish(DRAFT, "updates", self._desk.update("y"))
+        return {"revision": 20}
+
+    def hold(self, connection: str, composing: bool) -> None:
+        for _ in range(100 if composing else 0):
+            self._desk.publish(DRAFT, "updates", self._desk.update("z" * 50_000))
+
+    def alternatives(self, revision: int, at: int) -> dict[str, Any]:
+        self._desk.released.wait(20)
+        return {"revision": revision, "options": []}
+
+    def edit(self, *args: object) -> dict[str, Any]:
+        self._desk.calls += 1
+        self._desk.released.set()
+        return {"revision": 1}
+
+    def configure(self, changes: dict[str, Any]) -> dict[str, Any]:
+        self._desk.calls += 1
+        raise RuntimeError("secret detail")
+
+    def close(self, connection: str) -> None:
+        self._desk.calls += 1
+
+    rewind = retry = seen = edit
+
+
+class RecordingDesk:
+    engine_is_up = True
+
+    def __init__(self, publish: Callable[[str, str, dict[str, Any]], None]) -> None:
+        self.publish = publish
+        self.calls = 0
+        self.released = threading.Event()
+        self.gone: list[str] = []
+
+    def update(self, text: str) -> dict[str, Any]:
+        update = {"author": "model:m", "client": "model", "changes": [[0, text]], "tokens": [[len(text), -1.0]]}
+        return {"draft": DRAFT, "revision": 0, "epoch": 0, "updates": [update]}
+
+    def session(self, owner: str, draft: str) -> RecordingSession:
+        if draft != DRAFT:
+            raise SessionError("unknown_draft", "there is no such draft")
+        return RecordingSession(self)
+
+    def disconnected(self, connection: str) -> None:
+        self.gone.append(connection)
+
+
+class EchoLibrary:
+    """Answers with what arrived."""
+
+    def stories(self, owner: str) -> dict[str, Any]:
+        return {"stories": [], "owner": owner}
+
+    def story(self, owner: str, story: str) -> dict[str, Any]:
+        raise SessionError("unknown_story", "there is no such story")
+
+    def create_story(self, owner: str, request: dict[str, Any]) -> dict[str, Any]:
+        if request["prompt"] == "break":
+            raise RuntimeError("secret detail")
+        return request
+
+    def import_story(self, owner: str, data: bytes, filename: str | None) -> dict[str, Any]:
+        return {"size": len(data), "filename": filename}
+
+    def export(self, owner: str, draft: str, wanted: str) -> tuple[bytes, str, str]:
+        return b"text", "text/plain; charset=utf-8", 'né"w\n.txt'
+
+
+class ChangingMenu:
+    """Changes once, two seconds after it was made."""
+
+    def __init__(self) -> None:
+        self._made = time.monotonic()
+
+    def as_json(self) -> dict[str, Any]:
+        return {"continue": [], "prompt": [], "changed": time.monotonic() - self._made > 2}
+
+
+def main() -> None:
+    limits = Limits(events=float(sys.argv[2]), events_burst=float(sys.argv[2]), unused_seconds=1)
+    listener = concurrency.listen("127.0.0.1", 0)
+    edge = Edge("127.0.0.1", listener.getsockname()[1], b"k" * 32, Path(sys.argv[3]), MODE, limits=limits)
+    app = WebApp(edge)
+    desk = RecordingDesk(app.publish)
+    app.connect(desk, EchoLibrary(), ChangingMenu())  # type: ignore[arg-type]
+    app.start_tasks()
+    serve_until_stopped(MODE, listener, app.wsgi, app.close_connections, lambda: None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The web application: Flask, Socket.IO and the guards around them, put together.
+
+Owns the order of the layers and what an error looks like. Knows nothing of processes, ports being bound or
+signals (`server.py`), nor of what the desk and the library do.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, g, request
+from flask_socketio import SocketIO  # type: ignore[import-untyped]
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from generator.errors import SessionError
+from web.broadcaster import Broadcaster
+from web.errors import UNEXPECTED, error_body, status_of
+from web.guards import EdgeGuard, own_origins
+from web.health import health
+from web.metrics import Metrics
+from web.namespace import EVENTS, StoryNamespace
+from web.owner import Owners
+from web.pages import pages
+from web.rest import MAX_JSON_BYTES, rest
+from web.socket_guard import NAMESPACE, Limits, SocketGuard, TextPacket
+
+if TYPE_CHECKING:
+    from generator.menu import Menu
+
+    from generator.desk import Desk
+    from generator.library import Library
+
+_HTTP_CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "rate_limited"}
+_TICK_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """How this server is reached: where it listens, its public origin behind a proxy, and its files."""
+
+    host: str
+    port: int
+    key: bytes
+    root: Path
+    async_mode: str
+    public_origin: str | None = None
+    behind_proxy: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+class WebApp:
+    """`connect` gives it a desk, which itself needs `publish`; after that `wsgi` serves."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self.metrics = Metrics()
+        self.flask = Flask("storygen", root_path=str(edge.root), static_folder=None)
+        self.flask.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
+        secure = (edge.public_origin or "").lower().startswith("https://")
+        self._owners = Owners(edge.key, edge.port, secure)
+        origins = own_origins(edge.host, edge.port, edge.public_origin)
+        self._socketio = _socketio(self.flask, edge, sorted(origins))
+        self._guard = SocketGuard(self._socketio.server, edge.limits, self.metrics)
+        self._broadcaster = Broadcaster(self._socketio.server, self.metrics, self._guard.is_slow, self._guard.drop)
+        self.publish = self._broadcaster.publish
+        inner = ProxyFix(self.flask.wsgi_app, x_for=1, x_proto=1) if edge.behind_proxy else self.flask.wsgi_app
+        self.wsgi = EdgeGuard(inner, origins, edge.behind_proxy, self.metrics.reject)
+
+    def connect(self, desk: Desk, library: Library, menu: Menu) -> None:
+        """Add the routes and events, which all end at the desk or the library."""
+        namespace = StoryNamespace(desk, self._owners, self._broadcaster, self.metrics, self._guard.is_full)
+        self._socketio.on_namespace(namespace)
+        aside = [name for name, event in EVENTS.items() if event.aside]
+        self._guard.answer_with(EVENTS, aside, namespace.answer, self._broadcaster.answered)
+        _identify(self.flask, self._owners)
+        _answer_errors(self.flask)
+        self.flask.register_blueprint(rest(library, menu))
+        self.flask.register_blueprint(pages(self._edge.root / "static", self._owners))
+        self.flask.register_blueprint(health(desk, self.metrics))
+        self._menu = menu
+
+    def start_tasks(self) -> None:
+        """What runs beside the requests: the lag probe, and what looks every two seconds."""
+        self._socketio.start_background_task(self.metrics.probe_lag, self._socketio.sleep)
+        self._socketio.start_background_task(self._tick_for_ever)
+
+    def close_connections(self) -> None:
+        """Hang up on every page; without this the server would wait for them."""
+        self._guard.close_all()
+
+    def _tick_for_ever(self) -> None:
+        shown: dict[str, Any] = {}
+        while True:
+            try:
+                shown = self._tick(shown)
+            except Exception:
+                log.exception("looking after the menu and the connections failed")
+            self._socketio.sleep(_TICK_SECONDS)
+
+    def _tick(self, shown: dict[str, Any]) -> dict[str, Any]:
+        self._guard.sweep()
+        menu: dict[str, Any] = self._menu.as_json()
+        if shown and menu != shown:
+            self._broadcaster.publish_to_all("menu", menu)
+        return menu
+
+
+def _socketio(flask: Flask, edge: Edge, origins: list[str]) -> SocketIO:
+    return SocketIO(
+        flask,
+        async_mode=edge.async_mode,
+        serializer=TextPacket,
+        namespaces=[NAMESPACE],
+        transports=["websocket"],
+        async_handlers=False,
+        manage_session=False,
+        cors_allowed_origins=origins,
+        max_http_buffer_size=edge.limits.frame_bytes,
+        ping_interval=10,
+        ping_timeout=15,
+        allow_upgrades=False,
+    )
+
+
+def _identify(flask: Flask, owners: Owners) -> None:
+    @flask.before_request
+    def know_owner() -> None:
+        known = owners.of(request.cookies)
+        g.is_new = known is None
+        g.owner = known or owners.new()
+
+    @flask.after_request
+    def remember_owner(response: Response) -> Response:
+        if g.get("is_new") and not response.headers.getlist("Set-Cookie"):
+            owners.remember(response, g.owner)
+        return response
+
+
+def _answer_errors(flask: Flask) -> None:
+    """Every error as JSON, with a sentence; what nobody expected goes to the log and nowhere else."""
+
+    @flask.errorhandler(SessionError)
+    def refused(error: SessionError) -> tuple[dict[str, Any], int]:
+        return error_body(error.code, error.message), status_of(error.code)
+
+    @flask.errorhandler(HTTPException)
+    def http(error: HTTPException) -> tuple[dict[str, Any], int]:
+        status = error.code or 500
+        return error_body(_HTTP_CODES.get(status, "invalid" if status < 500 else "internal"), error.name + "."), status
+
+    @flask.errorhandler(Exception)
+    def unexpected(error: Exception) -> tuple[dict[str, Any], int]:
+        log.error("%s %s failed", request.method, request.url_rule, exc_info=error)
+        return error_body("internal", UNEXPECTED), 500

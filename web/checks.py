@@ -1,0 +1,174 @@
+"""Checks of single values that come from outside: each returns the value, or raises `Refused`.
+
+Owns what an id, a count, a text or a set of sampling settings may be. Knows no event and no route.
+A `Check` also says in words what it accepts; `docs/protocol.md` is tested against those words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generator.sampling_settings import InvalidSampling, check
+from stories.changes import ChangeSet, InvalidChange
+from stories.utf16 import from_units, is_clean, to_units
+from web.errors import Refused
+
+MAX_COUNT = 2**53 - 1
+MAX_TITLE = 200
+MAX_NAME = 200
+MAX_TEXT_BYTES = 256 * 1024
+MAX_UPDATES = 1000
+MAX_DRAFTS = 16
+RESERVED_CLIENTS = ("server", "model")
+
+_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_CLIENT = re.compile(r"[0-9a-f]{32}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`parse` takes the value and its field's name."""
+
+    words: str
+    parse: Callable[[object, str], Any]
+
+
+def invalid(message: str) -> Refused:
+    return Refused("invalid", message)
+
+
+def _id(value: object, name: str) -> str:
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise invalid(f"{name} is not an id.")
+    return value
+
+
+def _client(value: object, name: str) -> str:
+    if value in RESERVED_CLIENTS:
+        raise invalid(f"{name} must not be one of the reserved names server and model.")
+    if not isinstance(value, str) or not _CLIENT.fullmatch(value):
+        raise invalid(f"{name} must be 32 hexadecimal digits in lower case.")
+    return value
+
+
+def whole(low: int, high: int = MAX_COUNT) -> Check:
+    """A whole number from `low` to `high`; true, false and 1.0 are not."""
+
+    def parse(value: object, name: str) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise invalid(f"{name} must be a whole number from {low} to {high}.")
+        return value
+
+    return Check(f"whole number from {low}" + ("" if high == MAX_COUNT else f" to {high}"), parse)
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise invalid(f"{name} must be true or false.")
+    return value
+
+
+def plain_text(value: object, name: str) -> str:
+    """Text a draft may hold: no NUL, no carriage return, no half characters; at most 256 KiB as UTF-8."""
+    if not isinstance(value, str):
+        raise invalid(f"{name} must be text.")
+    if len(value) > MAX_TEXT_BYTES:
+        raise Refused("too_large", f"{name} is longer than {MAX_TEXT_BYTES // 1024} KiB.")
+    units = to_units(value)
+    if not is_clean(units):
+        raise invalid(f"{name} holds a character that text cannot have: NUL, a carriage return or half a character.")
+    if len(from_units(units).encode()) > MAX_TEXT_BYTES:
+        raise Refused("too_large", f"{name} is longer than {MAX_TEXT_BYTES // 1024} KiB.")
+    return from_units(units)
+
+
+def line(limit: int) -> Check:
+    """One line of at most `limit` characters without control characters."""
+
+    def parse(value: object, name: str) -> str:
+        text = plain_text(value, name)
+        if len(text) > limit or _CONTROL.search(text):
+            raise invalid(f"{name} must be one line of at most {limit} characters.")
+        return text
+
+    return Check(f"one line of at most {limit} characters", parse)
+
+
+def one_of(*allowed: str) -> Check:
+    def parse(value: object, name: str) -> str:
+        if not isinstance(value, str) or value not in allowed:
+            raise invalid(f"{name} must be one of: {', '.join(allowed)}.")
+        return value
+
+    return Check("one of " + ", ".join(allowed), parse)
+
+
+def listed(item: Check, most: int) -> Check:
+    """A list of one to `most` of `item`."""
+
+    def parse(value: object, name: str) -> list[Any]:
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            raise invalid(f"{name} must be a list of 1 to {most} items.")
+        return [item.parse(part, f"{name}[{at}]") for at, part in enumerate(value)]
+
+    return Check(f"list of 1 to {most}: {item.words}", parse)
+
+
+def _sampling(value: object, name: str) -> dict[str, Any]:
+    settings = object_of(value, name)
+    for setting, given in settings.items():
+        if isinstance(given, float) and not math.isfinite(given):
+            raise invalid(f"{name}.{setting} must be a finite number.")
+        try:
+            check(setting, given)
+        except InvalidSampling as error:
+            raise invalid(f"{str(error)[:200]}.") from error
+    return dict(settings)
+
+
+def object_of(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid(f"{name} must be an object.")
+    return value
+
+
+def _changes(value: object, name: str) -> ChangeSet:
+    try:
+        return ChangeSet.from_json(value)
+    except InvalidChange as error:
+        raise invalid(f"{name}: {error}") from error
+
+
+def _authors(value: object, name: str) -> tuple[tuple[int, str], ...]:
+    """`[[length, author], …]`, lengths above 0."""
+    if not isinstance(value, list) or len(value) > MAX_UPDATES:
+        raise invalid(f"{name} must be a list of [length, author] pairs.")
+    return tuple(_author_run(run, f"{name}[{at}]") for at, run in enumerate(value))
+
+
+def _author_run(run: object, name: str) -> tuple[int, str]:
+    if not isinstance(run, list) or len(run) != 2:
+        raise invalid(f"{name} must be a pair of a length and an author.")
+    author = NAME.parse(run[1], f"{name}[1]")
+    if author != "user" and not author.startswith("model:"):
+        raise invalid(f"{name}[1] must be user or model: and a name.")
+    return COUNT_FROM_ONE.parse(run[0], f"{name}[0]"), author
+
+
+ID = Check("id", _id)
+CLIENT = Check("32 hexadecimal digits in lower case", _client)
+COUNT = whole(0)
+COUNT_FROM_ONE = whole(1)
+FLAG = Check("true or false", _flag)
+TEXT = Check("text of at most 256 KiB", plain_text)
+TITLE = line(MAX_TITLE)
+NAME = line(MAX_NAME)
+MODE = one_of("continue", "prompt")
+SAMPLING = Check("sampling settings, any of them", _sampling)
+CHANGES = Check("ChangeSet as CodeMirror writes it", _changes)
+AUTHORS = Check("[[length, author], …] over the inserted text", _authors)

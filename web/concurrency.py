@@ -1,0 +1,177 @@
+"""How the web process waits: the one module of `web/` that knows eventlet.
+
+Owns the start-up check of eventlet, the one real thread for blocking work, the faster WebSocket unmasking and
+the raw socket behind a request. Knows nothing of stories, events or Flask. Everything else in `web/` starts
+tasks and sleeps through the Socket.IO server, which does the right thing in either mode.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+EVENTLET = "eventlet"
+THREADING = "threading"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Environ = dict[str, Any]
+
+
+class RunBlocking(Protocol):
+    """Runs a function on one real thread, in the order of the calls, and waits for its result."""
+
+    def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+def check_eventlet() -> str | None:
+    """Why eventlet cannot serve here, as a sentence, or None when it can. Imports it, but patches nothing."""
+    os.environ["EVENTLET_NO_GREENDNS"] = "yes"  # these two are read when eventlet is imported
+    os.environ["EVENTLET_THREADPOOL_SIZE"] = "1"
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+    try:
+        import eventlet  # type: ignore[import-untyped]
+        import eventlet.tpool  # type: ignore[import-untyped]
+        from eventlet.websocket import RFC6455WebSocket  # type: ignore[import-untyped]
+    except (ImportError, AttributeError, OSError) as error:
+        return f"eventlet cannot be imported ({error})."
+    if not callable(getattr(RFC6455WebSocket, "_apply_mask", None)):
+        return f"eventlet {eventlet.__version__} reads WebSocket frames in a way this program does not know."
+    with eventlet.Timeout(5, False):
+        if eventlet.spawn(lambda: 1).wait() == 1:
+            return None
+    return "eventlet's loop does not run."
+
+
+def become_green() -> None:
+    """Patch the standard library, after `check_eventlet` and before anything else is imported."""
+    import eventlet
+    from eventlet.websocket import RFC6455WebSocket
+
+    eventlet.monkey_patch(os=False, subprocess=False)
+    RFC6455WebSocket._apply_mask = staticmethod(unmask)
+
+
+def unmask(data: bytes, mask: bytes, length: int | None = None, offset: int = 0) -> bytes:
+    """XOR `data[:length]` with the repeated four-byte `mask`, begun at `offset`.
+
+    eventlet does this byte by byte in Python: half a second for a megabyte, in which nobody else is served.
+    """
+    count = len(data) if length is None else length
+    if not count:
+        return b""
+    start = offset % 4
+    key = (bytes(mask[start:]) + bytes(mask[:start])) * (count // 4 + 1)
+    mixed = int.from_bytes(data[:count], "little") ^ int.from_bytes(key[:count], "little")
+    return mixed.to_bytes(count, "little")
+
+
+def blocking_runner(mode: str) -> RunBlocking:
+    """`run_blocking` for this mode. Under eventlet the hub goes on serving while the real thread works."""
+    if mode == EVENTLET:
+        return _run_in_tpool
+    from concurrent.futures import ThreadPoolExecutor  # not above: its locks would be made before the patching
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="blocking")
+
+    def run(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return pool.submit(function, *args, **kwargs).result()
+
+    return run
+
+
+def _run_in_tpool(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    from eventlet import tpool
+
+    result: R = tpool.execute(function, *args, **kwargs)
+    return result
+
+
+def serve(mode: str, listener: socket.socket, app: Callable[..., Any]) -> None:
+    """Serve `app` on a listening socket, beside the caller, for as long as the process lives."""
+    if mode == EVENTLET:
+        _serve_eventlet(listener, app)
+    else:
+        _serve_threads(listener, app)
+
+
+def _serve_eventlet(listener: socket.socket, app: Callable[..., Any]) -> None:
+    import eventlet
+    import eventlet.wsgi  # type: ignore[import-untyped]
+
+    eventlet.spawn(eventlet.wsgi.server, listener, app, log_output=False, debug=False, max_size=2048)
+
+
+def _serve_threads(listener: socket.socket, app: Callable[..., Any]) -> None:
+    import threading
+
+    from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+    class QuietHandler(WSGIRequestHandler):
+        server_version, sys_version = "StoryGen", ""
+
+        def log(self, type: str, message: str, *args: object) -> None:
+            """Requests are counted, not logged: their paths hold the ids of drafts."""
+
+    host, port = listener.getsockname()[:2]
+    server = ThreadedWSGIServer(host, port, app, handler=QuietHandler, fd=listener.fileno())
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises OSError, where somebody else has the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def raw_socket(environ: Environ) -> socket.socket | None:
+    """The TCP socket a request came in by, as eventlet's or Werkzeug's server hands it over."""
+    if (reader := environ.get("eventlet.input")) is not None:
+        found: socket.socket = reader.get_socket()
+        return found
+    werkzeug: socket.socket | None = environ.get("werkzeug.socket")
+    return werkzeug
+
+
+def cut(environ: Environ) -> None:
+    """Break the connection of a request, so that whoever reads from or writes to it stops."""
+    connection = raw_socket(environ)
+    if connection is None:
+        return
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        connection.close()  # it was broken already
+
+
+def exit_after(seconds: float, status: int) -> None:
+    """End the process after `seconds`, whatever still runs: for a shutdown that hangs."""
+    thread, clock = _real("threading"), _real("time")
+
+    def end() -> None:
+        clock.sleep(seconds)
+        os._exit(status)
+
+    thread.Thread(target=end, daemon=True).start()
+
+
+def _real(module: str) -> Any:
+    """A module of the standard library as it is without patching."""
+    patcher = sys.modules.get("eventlet.patcher")
+    return importlib.import_module(module) if patcher is None else patcher.original(module)

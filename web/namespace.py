@@ -1,0 +1,185 @@
+"""The `/story` namespace: which events there are, and what each asks of a session.
+
+Owns the table of events and who is connected. Knows nothing of packets and limits (`socket_guard.py`), nor
+of how a session does what it is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import request
+from flask_socketio import ConnectionRefusedError, Namespace  # type: ignore[import-untyped]
+
+from generator.errors import SessionError
+from web import payloads
+from web.broadcaster import Broadcaster
+from web.clients import Clients
+from web.errors import UNEXPECTED, Refused, refusal
+from web.metrics import Metrics
+from web.owner import Owners
+from web.payloads import parse
+from web.socket_guard import NAMESPACE
+
+if TYPE_CHECKING:
+    from generator.desk import Desk
+    from generator.session import Session
+
+PROTOCOL = 1
+MAX_CONNECTIONS_PER_OWNER = 40
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One page: `sid` is Socket.IO's id of it."""
+
+    sid: str
+    owner: str
+
+
+class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no types
+    def __init__(
+        self, desk: Desk, owners: Owners, broadcaster: Broadcaster, metrics: Metrics, is_full: Callable[[], bool]
+    ) -> None:
+        super().__init__(NAMESPACE)
+        self._desk, self._owners, self._broadcaster = desk, owners, broadcaster
+        self._metrics, self._is_full = metrics, is_full
+        self._clients = Clients()
+        self._connections: dict[str, Connection] = {}
+        self._lock = threading.Lock()
+
+    # --- called by Flask-SocketIO; no client event reaches these two ---
+
+    def on_connect(self, auth: object = None) -> None:
+        try:
+            owner = self._admit(auth)
+        except Refused as refused:
+            self._metrics.connects.labels(refused.code).inc()
+            raise ConnectionRefusedError(refused.message, {"code": refused.code}) from refused
+        sid: str = request.sid  # type: ignore[attr-defined]
+        with self._lock:
+            self._connections[sid] = Connection(sid, owner)
+        self._metrics.connects.labels("ok").inc()
+        self._metrics.connections.inc()
+
+    def on_disconnect(self, reason: object = None) -> None:
+        sid: str = request.sid  # type: ignore[attr-defined]
+        with self._lock:
+            known = self._connections.pop(sid, None)
+        if known is not None:
+            self._metrics.connections.dec()
+            # Aside, since this may run in the turn of a draft's actor, which cut off a slow reader.
+            self.socketio.start_background_task(self._forget, sid)
+
+    def _admit(self, auth: object) -> str:
+        """The owner of a new connection. Raises Refused."""
+        try:
+            spoken = parse(payloads.Auth, auth, "auth").protocol
+        except Refused as refused:
+            raise Refused("protocol", f"auth must be {{protocol: {PROTOCOL}}}.") from refused
+        if spoken != PROTOCOL:
+            raise Refused("protocol", f"This server speaks protocol {PROTOCOL}; load the page again.")
+        owner = self._owners.of(request.cookies)
+        if owner is None:
+            raise Refused("protocol", "The cookie is missing that says whose stories these are; load the page again.")
+        mine = sum(connection.owner == owner for connection in list(self._connections.values()))
+        if mine >= MAX_CONNECTIONS_PER_OWNER or self._is_full():
+            raise Refused("busy", "Too many pages are open; close one.")
+        return owner
+
+    def _forget(self, sid: str) -> None:
+        self._broadcaster.forget(sid)
+        self._desk.disconnected(sid)
+
+    # --- called by the guard, with events of EVENTS and one object each ---
+
+    def answer(self, sid: str, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The acknowledgement of an event; never raises."""
+        connection = self._connections.get(sid)
+        if connection is None:
+            return refusal("protocol", "This connection is closed.")
+        kind = EVENTS[event]
+        try:
+            return {"ok": True, **kind.handle(self, connection, parse(kind.payload, data))}
+        except SessionError as refused:
+            return refusal(refused.code, refused.message)
+        except Exception:
+            log.exception("%s failed", event)
+            return refusal("storage", UNEXPECTED)
+
+    def _session(self, connection: Connection, draft: str) -> Session:
+        return self._desk.session(connection.owner, draft)
+
+    def open(self, connection: Connection, asked: payloads.Open) -> dict[str, Any]:
+        session = self._session(connection, asked.draft)
+        return session.open(connection.sid, asked.revision, lambda: self._broadcaster.join(connection.sid, asked.draft))
+
+    def close(self, connection: Connection, asked: payloads.Close) -> dict[str, Any]:
+        session = self._session(connection, asked.draft)
+        self._broadcaster.leave(connection.sid, asked.draft)
+        session.close(connection.sid)
+        return {}
+
+    def edit(self, connection: Connection, asked: payloads.Edit) -> dict[str, Any]:
+        session = self._session(connection, asked.draft)
+        if not self._clients.claim(asked.client, connection.owner):
+            raise Refused("invalid", "client is in use by somebody else; make a new one.")
+        updates = [(update.changes, update.authors) for update in asked.updates]
+        return session.edit(connection.sid, asked.client, asked.revision, updates)
+
+    def hold(self, connection: Connection, asked: payloads.Hold) -> dict[str, Any]:
+        self._session(connection, asked.draft).hold(connection.sid, asked.composing)
+        return {}
+
+    def start(self, connection: Connection, asked: payloads.Start) -> dict[str, Any]:
+        return self._session(connection, asked.draft).start(asked.limit)
+
+    def pause(self, connection: Connection, asked: payloads.Pause) -> dict[str, Any]:
+        return self._session(connection, asked.draft).pause()
+
+    def configure(self, connection: Connection, asked: payloads.Configure) -> dict[str, Any]:
+        changes = payloads.given(asked)
+        return self._session(connection, changes.pop("draft")).configure(changes)
+
+    def rewind(self, connection: Connection, asked: payloads.Rewind) -> dict[str, Any]:
+        return self._session(connection, asked.draft).rewind(asked.revision, asked.from_)
+
+    def retry(self, connection: Connection, asked: payloads.Retry) -> dict[str, Any]:
+        return self._session(connection, asked.draft).retry(asked.revision)
+
+    def alternatives(self, connection: Connection, asked: payloads.Alternatives) -> dict[str, Any]:
+        return self._session(connection, asked.draft).alternatives(asked.revision, asked.at)
+
+    def seen(self, connection: Connection, asked: payloads.Seen) -> dict[str, Any]:
+        self._session(connection, asked.draft).seen(connection.sid, asked.revision)
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`aside`: may take long, so it is answered without keeping the connection's next events waiting."""
+
+    payload: type
+    handle: Callable[[StoryNamespace, Connection, Any], dict[str, Any]]
+    aside: bool = False
+
+
+EVENTS: Mapping[str, Event] = {
+    "open": Event(payloads.Open, StoryNamespace.open),
+    "close": Event(payloads.Close, StoryNamespace.close),
+    "edit": Event(payloads.Edit, StoryNamespace.edit),
+    "hold": Event(payloads.Hold, StoryNamespace.hold),
+    "start": Event(payloads.Start, StoryNamespace.start),
+    "pause": Event(payloads.Pause, StoryNamespace.pause),
+    "configure": Event(payloads.Configure, StoryNamespace.configure),
+    "rewind": Event(payloads.Rewind, StoryNamespace.rewind),
+    "retry": Event(payloads.Retry, StoryNamespace.retry),
+    "alternatives": Event(payloads.Alternatives, StoryNamespace.alternatives, aside=True),
+    "seen": Event(payloads.Seen, StoryNamespace.seen),
+}

@@ -1,0 +1,230 @@
+"""What stands between a WebSocket and the story namespace: packets, rates, and an answer to everything.
+
+Owns the decoding of packets, the allow-list of events, the limits of a connection and the sending of
+acknowledgements. Knows nothing of drafts. It takes Engine.IO's messages in place of python-socketio's own
+dispatch, which runs `connect` and `disconnect` when a client sends events of those names, keeps binary
+attachments without bound and leaves failed events unanswered.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import socketio  # type: ignore[import-untyped]
+from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, DISCONNECT, EVENT, Packet  # type: ignore[import-untyped]
+
+from web.concurrency import THREADING, cut
+from web.errors import refusal
+from web.metrics import Metrics
+from web.token_bucket import TokenBucket
+
+NAMESPACE = "/story"
+_PRIVATE = ("_handle_connect", "_handle_disconnect", "_send_packet", "_handle_eio_message")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one connection, except `connections`. Rates are per second; a queue counts packets not yet sent."""
+
+    frame_bytes: int = 1_000_000
+    events: float = 100
+    events_burst: float = 300
+    bytes: float = 1_000_000
+    bytes_burst: float = 4_000_000
+    background: int = 2
+    queue: int = 512
+    queue_bytes: int = 8_000_000
+    connections: int = 1000
+    unused_seconds: float = 10
+
+
+@dataclass(slots=True)
+class Traffic:
+    """One connection's standing. `background` counts its events that are being answered aside."""
+
+    events: TokenBucket
+    bytes: TokenBucket
+    since: float = field(default_factory=time.monotonic)
+    background: int = 0
+
+
+class TextPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
+    """A Socket.IO packet without binary parts. Decoding never fails: what cannot be read has no `data`, but
+    keeps the namespace and the id that could be read, so that it can be answered."""
+
+    uses_binary_events = False
+    packet_type: int
+    namespace: str | None
+    id: int | None
+    data: Any
+
+    def decode(self, encoded_packet: str) -> int:
+        self.namespace, self.data, self.id = None, None, None
+        try:
+            super().decode(encoded_packet)
+        except (ValueError, RecursionError):
+            self.data = None
+        if self.packet_type in (BINARY_EVENT, BINARY_ACK):
+            self.packet_type = EVENT if self.packet_type == BINARY_EVENT else ACK
+            self.data = None
+        return 0
+
+
+class Answer(Protocol):
+    def __call__(self, sid: str, event: str, data: Mapping[str, Any], /) -> dict[str, Any]: ...
+
+
+class SocketGuard:
+    def __init__(self, server: socketio.Server, limits: Limits, metrics: Metrics) -> None:
+        for name in _PRIVATE:
+            if not callable(getattr(server, name, None)):
+                raise RuntimeError(f"this python-socketio has no {name}, which the guard needs")
+        self._server, self._limits, self._metrics = server, limits, metrics
+        self._events: frozenset[str] = frozenset()
+        self._aside: frozenset[str] = frozenset()
+        server.eio.on("message", self.message)
+        if server.eio.async_mode == THREADING:
+            websocket = functools.partial(server.eio._async["websocket"], max_message_size=limits.frame_bytes)
+            server.eio._async = {**server.eio._async, "websocket": websocket}
+
+    def answer_with(
+        self, events: Collection[str], aside: Collection[str], answer: Answer, answered: Callable[[str], None]
+    ) -> None:
+        """The events there are; `answer` gives their acknowledgement, `answered(sid)` follows once it is queued.
+        Events in `aside` may take long: they are answered from a task of their own, without that."""
+        self._events, self._aside = frozenset(events), frozenset(aside)
+        self._answer, self._answered = answer, answered
+
+    def message(self, eio_sid: str, data: str | bytes) -> None:
+        """One Engine.IO message of a client, in the order they came."""
+        traffic = self._traffic(eio_sid)
+        if traffic is None:
+            return
+        if debt := traffic.bytes.borrow(len(data)):
+            self._server.sleep(min(debt, 5.0))
+        if isinstance(data, str):
+            self._packet(eio_sid, TextPacket(encoded_packet=data), traffic)
+        else:
+            self._metrics.reject("binary")
+        if self.is_slow(eio_sid):
+            self.drop(eio_sid)
+        self._server.sleep(0)  # a client that always has more to read must not keep the others waiting
+
+    def is_slow(self, eio_sid: str) -> bool:
+        """Whether more waits to be sent to this client than a client that reads lets pile up."""
+        connection = self._server.eio.sockets.get(eio_sid)
+        if connection is None or (waiting := connection.queue.qsize()) <= 16:
+            return False
+        if waiting > self._limits.queue:
+            return True
+        packets = list(connection.queue.queue)
+        return sum(len(packet.data or "") for packet in packets if packet is not None) > self._limits.queue_bytes
+
+    def drop(self, eio_sid: str) -> None:
+        """Cut this client off at once; it may connect again and go on from the revision it has."""
+        self._metrics.slow.inc()
+        self.close(eio_sid)
+
+    def close(self, eio_sid: str) -> None:
+        environ = self._server.environ.get(eio_sid)
+        connection = self._server.eio.sockets.get(eio_sid)
+        if connection is not None:
+            connection.close(wait=False, abort=True)
+        if environ is not None:
+            cut(environ)
+
+    def close_all(self) -> None:
+        for eio_sid in list(self._server.eio.sockets):
+            self.close(eio_sid)
+
+    def is_full(self) -> bool:
+        return len(self._server.eio.sockets) >= self._limits.connections
+
+    def sweep(self) -> None:
+        """Close the connections that never joined the namespace."""
+        for eio_sid in list(self._server.eio.sockets):
+            traffic = self._traffic(eio_sid)
+            if traffic is None or self._server.manager.sid_from_eio_sid(eio_sid, NAMESPACE) is not None:
+                continue
+            if time.monotonic() - traffic.since > self._limits.unused_seconds:
+                self._metrics.reject("unused")
+                self.close(eio_sid)
+
+    def _traffic(self, eio_sid: str) -> Traffic | None:
+        connection = self._server.eio.sockets.get(eio_sid)
+        if connection is None or connection.closed:
+            return None
+        limits = self._limits
+        if (traffic := connection.session.get("traffic")) is None:
+            traffic = Traffic(
+                TokenBucket(limits.events, limits.events_burst), TokenBucket(limits.bytes, limits.bytes_burst)
+            )
+            connection.session["traffic"] = traffic
+        known: Traffic = traffic
+        return known
+
+    def _packet(self, eio_sid: str, packet: TextPacket, traffic: Traffic) -> None:
+        allowed = traffic.events.take()
+        if packet.packet_type == EVENT:
+            self._event(eio_sid, packet, traffic, allowed)
+        elif packet.packet_type == CONNECT and allowed:
+            self._server._handle_connect(eio_sid, packet.namespace, packet.data)
+        elif packet.packet_type == DISCONNECT and allowed:
+            self._server._handle_disconnect(eio_sid, packet.namespace, self._server.reason.CLIENT_DISCONNECT)
+        else:
+            self._metrics.reject("packet")
+
+    def _event(self, eio_sid: str, packet: TextPacket, traffic: Traffic, allowed: bool) -> None:
+        sid = self._server.manager.sid_from_eio_sid(eio_sid, packet.namespace or "/")
+        problem = self._problem(packet, traffic, allowed, sid)
+        if problem is not None:
+            self._metrics.reject(problem[0])
+            self._acknowledge(eio_sid, packet, refusal(*problem))
+        elif packet.data[0] in self._aside:
+            traffic.background += 1
+            self._server.start_background_task(self._respond_aside, eio_sid, sid, packet, traffic)
+        else:
+            self._respond(eio_sid, sid, packet)
+            self._answered(str(sid))
+
+    def _problem(self, packet: TextPacket, traffic: Traffic, allowed: bool, sid: str | None) -> tuple[str, str] | None:
+        if not allowed:
+            return "rate_limited", "Too many events at once; wait a moment."
+        if sid is None or packet.namespace != NAMESPACE or not self._server.manager.is_connected(sid, NAMESPACE):
+            return "protocol", f"Connect to {NAMESPACE} first."
+        data = packet.data
+        if not isinstance(data, list) or not data or not isinstance(data[0], str):
+            return "invalid", "This is not an event that can be read."
+        if data[0] not in self._events:
+            return "invalid", f"There is no event {data[0][:40]!a}."
+        if len(data) != 2 or not isinstance(data[1], dict):
+            return "invalid", f"{data[0]} takes exactly one object."
+        if data[0] in self._aside and traffic.background >= self._limits.background:
+            return "busy", f"Wait for the answers to earlier {data[0]}."
+        return None
+
+    def _respond(self, eio_sid: str, sid: str | None, packet: TextPacket) -> None:
+        assert sid is not None
+        event, payload = packet.data
+        began = time.monotonic()
+        body = self._answer(sid, event, payload)
+        self._acknowledge(eio_sid, packet, body)
+        self._metrics.answers.labels(event).observe(time.monotonic() - began)
+        result = "ok" if body["ok"] else body["error"]["code"]
+        self._metrics.events.labels(event, result).inc()
+
+    def _respond_aside(self, eio_sid: str, sid: str | None, packet: TextPacket, traffic: Traffic) -> None:
+        try:
+            self._respond(eio_sid, sid, packet)
+        finally:
+            traffic.background -= 1
+
+    def _acknowledge(self, eio_sid: str, packet: TextPacket, body: dict[str, Any]) -> None:
+        if packet.id is None:
+            return
+        answer = TextPacket(ACK, namespace=packet.namespace, id=packet.id, data=[body])
+        self._server._send_packet(eio_sid, answer)
