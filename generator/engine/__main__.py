@@ -1,0 +1,76 @@
+"""The engine process: `python -m generator.engine`, started by the web process and by nothing else.
+
+Owns the order of a start: one line of options from stdin, connect, say hello, import the large libraries,
+serve. Stdin is closed before the imports: on Windows a thread blocked on a pipe hangs native imports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from generator.engine.connection import Connection, leave
+from generator.engine.log import log
+from generator.engine.loop import Loop
+from generator.engine.models import LoadOptions
+from generator.messages import Hello, Ready
+
+EXIT_BAD_OPTIONS = 2
+EXIT_NO_WEB_PROCESS = 3
+EXIT_CRASHED = 5
+
+
+def main() -> None:
+    """Options: `{port, token, threads?, device?, precision?, root?, libraries?}`.
+
+    `libraries: false` leaves torch and transformers unimported until a model needs them."""
+    try:
+        given = json.loads(sys.stdin.buffer.readline())
+        port, token = int(given["port"]), str(given["token"])
+        options = _load_options(given)
+    except (ValueError, KeyError, TypeError) as error:
+        sys.exit(_complain(EXIT_BAD_OPTIONS, f"the line of options is wrong: {error!r}"))
+    sys.stdin.close()
+    if options.threads:
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    try:
+        connection = Connection(port)
+    except OSError as error:
+        sys.exit(_complain(EXIT_NO_WEB_PROCESS, f"nobody listens on port {port}: {error}"))
+    connection.send(Hello(token, os.getpid()))
+    loop = Loop(options, connection.send)
+    connection.start_reading(loop.submit)
+    device = _import_libraries(options) if given.get("libraries", True) else options.device
+    connection.send(Ready(device, options.threads or os.cpu_count() or 1))
+    try:
+        loop.run()
+    except Exception as error:  # noqa: BLE001 - the web process learns it from the exit and starts another
+        leave(EXIT_CRASHED, f"crashed: {type(error).__name__}: {error}")
+
+
+def _load_options(given: dict[str, Any]) -> LoadOptions:
+    return LoadOptions(
+        root=Path(given.get("root") or "."),
+        device=str(given.get("device") or "auto"),
+        precision=str(given.get("precision") or "auto"),
+        threads=int(given.get("threads") or 0),
+    )
+
+
+def _import_libraries(options: LoadOptions) -> str:
+    """Import what models need, now rather than when somebody waits. Returns the device in use."""
+    from generator.engine.loading import choose_device
+
+    return choose_device(options.device)
+
+
+def _complain(code: int, reason: str) -> int:
+    log(reason)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Desk: all sequences there are, by what the commands say of them.
+
+Owns turning `Set`, `Budget`, `Drop` and `Alternatives` into sequences, now or when their model is loaded.
+Knows nothing of steps or sampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from generator.engine.alternatives import NOWHERE, Place, find_place
+from generator.engine.context import PremiseTooLarge, build_window, pinned_head
+from generator.engine.log import log
+from generator.engine.models import LoadedModel, LoadFinished, Models
+from generator.engine.sequence import Orders, Sequence
+from generator.engine.window import common_prefix
+from generator.messages import Alternatives, AlternativesReady, Budget, Event, Failed, ModelSpec, Set
+from generator.sampling_settings import SamplingSettings
+
+
+@dataclass(eq=False)
+class Probe(Sequence):
+    """A sequence that is computed once for its next-word distribution and never writes."""
+
+    place: Place = NOWHERE
+    request: str = ""
+
+
+@dataclass(eq=False)
+class Entry:
+    """A sequence's last context, and its token side once the model is there."""
+
+    command: Set
+    budget: int
+    sequence: Sequence | None = None
+
+
+class Desk:
+    def __init__(self, models: Models, publish: Callable[[Event], None]) -> None:
+        self._models = models
+        self._publish = publish
+        self._entries: dict[str, Entry] = {}
+        self._probes: dict[str, tuple[str, Probe]] = {}
+
+    def sequences_of(self, model: LoadedModel) -> list[Sequence]:
+        key = model.spec.key
+        writing = [e.sequence for e in self._entries.values() if e.sequence and e.command.model.key == key]
+        return writing + [probe for probe_key, probe in self._probes.values() if probe_key == key]
+
+    def set(self, command: Set) -> None:
+        entry = self._entries.get(command.sequence)
+        if entry is not None and command.epoch < entry.command.epoch:
+            return
+        if entry is not None and entry.command.model.key != command.model.key:
+            self.drop(command.sequence)
+            entry = None
+        if entry is None:
+            entry = self._entries[command.sequence] = Entry(command, command.budget)
+        entry.command, entry.budget = command, command.budget
+        model = self._models.loaded.get(command.model.key)
+        if model is not None:
+            self._place(entry, model)
+        elif reason := self._models.recent_failure(command.model):
+            self._refuse(command, "model_unavailable", reason)
+        else:
+            self._models.load(command.model)
+
+    def set_budget(self, command: Budget) -> None:
+        entry = self._entries.get(command.sequence)
+        if entry is None or entry.command.epoch != command.epoch:
+            return
+        entry.budget = command.budget
+        if entry.sequence is not None:
+            entry.sequence.budget = command.budget
+
+    def drop(self, sequence_id: str) -> None:
+        entry = self._entries.pop(sequence_id, None)
+        if entry is not None:
+            self._release(entry)
+
+    def fail(self, sequence: Sequence, message: str) -> None:
+        if isinstance(sequence, Probe):
+            self.answer(sequence, (), message)
+        else:
+            self._publish(sequence.fail("engine", message))
+
+    def model_finished(self, result: LoadFinished) -> None:
+        """The model is there, or never will be: take up those who wait for it."""
+        model = self._models.loaded.get(result.spec.key)
+        waiting = [e for e in self._entries.values() if e.command.model.key == result.spec.key and not e.sequence]
+        for entry in waiting:
+            if model is not None:
+                self._place(entry, model)
+            else:
+                self._refuse(entry.command, "model_unavailable", result.reason)
+
+    def close_model(self, spec: ModelSpec) -> None:
+        """Unload: its sequences cannot go on until their next context."""
+        for entry in [e for e in self._entries.values() if e.command.model.key == spec.key]:
+            self._release(entry)
+            self._refuse(entry.command, "model_unavailable", "The model was unloaded.")
+        for _, probe in [p for p in self._probes.values() if p[0] == spec.key]:
+            self.answer(probe, (), "The model was unloaded.")
+        self._models.unload(spec)
+
+    def probe(self, command: Alternatives) -> None:
+        model = self._models.loaded.get(command.model.key)
+        if model is None:
+            self._publish(AlternativesReady(command.request, 0, 0, (), "The model is not loaded yet."))
+            return
+        vocabulary = model.runner.vocabulary
+        try:
+            place, window = find_place(vocabulary, model.runner.window, command)
+        except PremiseTooLarge as error:
+            self._publish(AlternativesReady(command.request, 0, 0, (), str(error)))
+            return
+        entry = self._entries.get(command.sequence)
+        writing = entry.sequence if entry is not None else None
+        owner = entry.command.owner if entry is not None else command.sequence
+        orders = Orders(0, SamplingSettings(), 0, 0, 0)
+        probe = Probe(
+            command.request,
+            owner,
+            orders,
+            window,
+            vocabulary,
+            budget=1,
+            is_edited=True,
+            place=place,
+            request=command.request,
+        )
+        self._probes[command.request] = (command.model.key, probe)
+        if writing is not None and model.scheduler.acquire(probe) and writing.slot is not None:
+            self._copy_computed(model, writing, probe)
+
+    def answer(self, probe: Probe, options: tuple[tuple[str, float], ...], error: str = "") -> None:
+        key, _ = self._probes.pop(probe.request)
+        self._models.loaded[key].scheduler.release(probe)
+        self._publish(AlternativesReady(probe.request, probe.place.start, probe.place.end, options, error))
+
+    def _place(self, entry: Entry, model: LoadedModel) -> None:
+        """Give the entry's context to its sequence. Whatever goes wrong is this sequence's failure only."""
+        command, runner = entry.command, model.runner
+        orders = Orders(command.epoch, command.sampling, command.attempt, command.index, command.run_tokens)
+        try:
+            head = pinned_head(runner.vocabulary, command.premise, runner.window)
+            window = build_window(runner.vocabulary, runner.window, head, command.before, command.pieces)
+        except PremiseTooLarge as error:
+            self._release(entry)
+            self._refuse(command, "too_large", str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - a text that breaks a tokenizer must not take the engine along
+            log(f"tokenizing for {command.model.key} failed: {type(error).__name__}")
+            self._release(entry)
+            self._refuse(command, "engine", "The text could not be read by the model's tokenizer.")
+            return
+        if entry.sequence is None:
+            entry.sequence = Sequence(command.sequence, command.owner, orders, window, runner.vocabulary, entry.budget)
+            events = entry.sequence.placed()
+        else:
+            events = entry.sequence.revise(orders, window, entry.budget)
+        for event in events:
+            self._publish(event)
+
+    def _copy_computed(self, model: LoadedModel, source: Sequence, probe: Probe) -> None:
+        """Spare the probe what the sequence has computed of the same tokens."""
+        shared = min(source.num_computed, common_prefix(source.token_ids, probe.token_ids), len(probe.token_ids) - 1)
+        assert source.slot is not None
+        assert probe.slot is not None
+        model.runner.copy_slot(source.slot, probe.slot, shared)
+        probe.num_computed = shared
+
+    def _release(self, entry: Entry) -> None:
+        model = self._models.loaded.get(entry.command.model.key)
+        if entry.sequence is not None and model is not None:
+            model.scheduler.release(entry.sequence)
+        entry.sequence = None
+
+    def _refuse(self, command: Set, code: str, message: str) -> None:
+        self._publish(Failed(command.sequence, command.epoch, code, message))

@@ -1,0 +1,157 @@
+"""The engine's loop: drain commands, schedule, one packed forward per model, sample, publish.
+
+One thread owns all state, so there are no locks; others reach it through `submit`. Knows nothing of sockets.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as AnySequence
+
+from generator.engine.alternatives import choose_options
+from generator.engine.desk import Desk, Probe
+from generator.engine.log import log
+from generator.engine.models import LoadedModel, LoadFinished, LoadOptions, Models
+from generator.engine.runner import Interrupted, Row
+from generator.engine.sampling import BrokenLogits, Floats, Noise, sample
+from generator.engine.scheduler import Work
+from generator.engine.sequence import Sequence
+from generator.messages import Alternatives, Budget, Command, Drop, Event, Load, Set, Unload
+
+# Chunks of this many tokens and more are worth giving up when their sequence is edited.
+_LONG_PREFILL = 32
+
+
+class Loop:
+    def __init__(self, options: LoadOptions, publish: Callable[[Event], None]) -> None:
+        self._publish = publish
+        self._inbox: queue.SimpleQueue[Command | LoadFinished] = queue.SimpleQueue()
+        self._models = Models(options, publish, self._inbox.put)
+        self._desk = Desk(self._models, publish)
+        self._edited: set[str] = set()
+        self._was_interrupted = False
+
+    def submit(self, command: Command) -> None:
+        """Called on any thread; takes effect between two steps, or within a long prefill of what is edited."""
+        self._inbox.put(command)
+        if isinstance(command, Set | Drop):
+            self._edited.add(command.sequence)
+
+    def run(self) -> None:
+        wait: float | None = None
+        while True:
+            self._drain(wait)
+            wait = self.step()
+
+    def step(self) -> float | None:
+        """One step of every model. Returns how long nothing will be to do: 0, seconds, or None (until a command)."""
+        now = time.monotonic()
+        waits = [self._step_model(model, now) for model in list(self._models.loaded.values())]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _drain(self, wait: float | None) -> None:
+        commands: list[Command | LoadFinished] = []
+        try:
+            if wait != 0:
+                commands.append(self._inbox.get(timeout=wait))
+            while True:
+                commands.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        self._edited.clear()
+        # A context that another one replaces in the same breath is not worth tokenizing.
+        last = {c.sequence: number for number, c in enumerate(commands) if isinstance(c, Set | Drop)}
+        for number, command in enumerate(commands):
+            if not isinstance(command, Set) or last[command.sequence] == number:
+                self._apply(command)
+
+    def _apply(self, command: Command | LoadFinished) -> None:
+        if isinstance(command, Load):
+            self._models.load(command.model)
+        elif isinstance(command, Unload):
+            self._desk.close_model(command.model)
+        elif isinstance(command, LoadFinished):
+            self._models.finish(command)
+            self._desk.model_finished(command)
+        elif isinstance(command, Set):
+            self._desk.set(command)
+        elif isinstance(command, Budget):
+            self._desk.set_budget(command)
+        elif isinstance(command, Drop):
+            self._desk.drop(command.sequence)
+        elif isinstance(command, Alternatives):
+            self._desk.probe(command)
+
+    def _step_model(self, model: LoadedModel, now: float) -> float | None:
+        pending = [sequence for sequence in self._desk.sequences_of(model) if sequence.num_pending > 0]
+        ready = [sequence for sequence in pending if sequence.ready_at <= now]
+        works = model.scheduler.schedule(ready, model.step_budget.tokens)
+        if not works:
+            return min((sequence.ready_at - now for sequence in pending if sequence.ready_at > now), default=None)
+        try:
+            logits = self._forward(model, works)
+        except Interrupted:
+            self._was_interrupted = True
+        except Exception as error:  # noqa: BLE001 - a failing model must not take the engine along
+            log(f"a step of {model.spec.key} failed: {type(error).__name__}: {error}")
+            for work in works:
+                self._desk.fail(work.sequence, "The model failed while computing.")
+        else:
+            self._was_interrupted = False
+            self._advance(model, works, logits)
+        return 0
+
+    def _forward(self, model: LoadedModel, works: AnySequence[Work]) -> Floats:
+        long = {work.sequence.id for work in works if work.count >= _LONG_PREFILL}
+        # Never twice in a row: a fast typist must not stop those who share the step.
+        may_stop = bool(long) and not self._was_interrupted
+        begin = time.perf_counter()
+        logits = model.runner.forward(
+            [_row(work) for work in works], lambda: may_stop and not long.isdisjoint(self._edited)
+        )
+        model.step_budget.learn(sum(work.count for work in works), time.perf_counter() - begin)
+        return logits
+
+    def _advance(self, model: LoadedModel, works: AnySequence[Work], logits: Floats) -> None:
+        rows = iter(logits)
+        for work in works:
+            sequence = work.sequence
+            sequence.num_computed += work.count
+            if not work.wants_logits:
+                continue
+            row = next(rows)
+            if isinstance(sequence, Probe):
+                options = choose_options(model.runner.vocabulary, row, sequence.place)
+                self._desk.answer(sequence, options)
+            else:
+                self._write(model, sequence, row)
+
+    def _write(self, model: LoadedModel, sequence: Sequence, row: Floats) -> None:
+        try:
+            token_id, logprob = _sample(model, sequence, row)
+        except BrokenLogits as error:
+            self._desk.fail(sequence, str(error))
+            return
+        if model.runner.seconds_per_token:
+            sequence.ready_at = max(sequence.ready_at, time.monotonic() - 1) + model.runner.seconds_per_token
+        for event in sequence.append(token_id, logprob):
+            self._publish(event)
+
+
+def _row(work: Work) -> Row:
+    sequence = work.sequence
+    assert sequence.slot is not None
+    begin = sequence.num_computed
+    return Row(sequence.slot, sequence.token_ids[begin : begin + work.count], begin, work.wants_logits)
+
+
+def _sample(model: LoadedModel, sequence: Sequence, row: Floats) -> tuple[int, float]:
+    orders, vocabulary = sequence.orders, model.runner.vocabulary
+    blocked = vocabulary.blocked
+    if sequence.may_end:
+        blocked = blocked.copy()
+        blocked[list(vocabulary.end_ids)] = False
+    noise = Noise(orders.sampling.seed or 0, orders.attempt, sequence.next_index)
+    return sample(row, orders.sampling, noise, sequence.token_ids, blocked)

@@ -1,0 +1,135 @@
+"""Models: which are loaded, which are being loaded, and why one is not.
+
+Owns the loading threads and what each model keeps between steps. Knows nothing of sequences' texts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from generator.engine.fake import load_fake
+from generator.engine.log import log
+from generator.engine.runner import LoadFailed, Runner
+from generator.engine.scheduler import Scheduler
+from generator.engine.window import MIN_WINDOW
+from generator.messages import Event, ModelSpec, Status
+
+# So long a model that could not be loaded is not tried again for a mere edit.
+_RETRY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """`root` is where relative folders are; `device` and `precision` may be `auto`; `threads` 0 is torch's choice."""
+
+    root: Path
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+
+
+class StepBudget:
+    """How many tokens a step may compute so that it stays under `target` seconds; learns from how long steps took."""
+
+    def __init__(self, target: float = 0.06, tokens: int = 64, low: int = 16, high: int = 1024) -> None:
+        self._target, self._low, self._high = target, low, high
+        self.tokens = tokens
+
+    def learn(self, num_tokens: int, seconds: float) -> None:
+        if seconds > self._target:
+            self.tokens = max(self._low, int(min(self.tokens, num_tokens) * max(0.5, self._target / seconds)))
+        elif num_tokens >= self.tokens and seconds < self._target * 0.6:
+            self.tokens = min(self._high, self.tokens + self.tokens // 4)
+
+
+@dataclass(eq=False)
+class LoadedModel:
+    spec: ModelSpec
+    runner: Runner
+    scheduler: Scheduler = field(init=False)
+    step_budget: StepBudget = field(default_factory=StepBudget)
+
+    def __post_init__(self) -> None:
+        self.scheduler = Scheduler(self.runner.num_slots)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFinished:
+    """What a loading thread hands to the loop: a model, or the reason why there is none."""
+
+    spec: ModelSpec
+    runner: Runner | None
+    reason: str = ""
+
+
+class Models:
+    """Called from the loop's thread only. `publish` and `finished` are called from loading threads, too."""
+
+    def __init__(
+        self, options: LoadOptions, publish: Callable[[Event], None], finished: Callable[[LoadFinished], None]
+    ) -> None:
+        self._options = options
+        self._publish = publish
+        self._finished = finished
+        self._loading: set[str] = set()
+        self._failures: dict[str, tuple[float, str]] = {}
+        self.loaded: dict[str, LoadedModel] = {}
+
+    def load(self, spec: ModelSpec) -> None:
+        """Begin to load unless that is under way; a loaded model is announced again."""
+        if spec.key in self.loaded:
+            self._announce(self.loaded[spec.key])
+        elif spec.key not in self._loading:
+            self._loading.add(spec.key)
+            self._publish(Status(spec, "loading"))
+            threading.Thread(target=self._load, args=(spec,), name="loading", daemon=True).start()
+
+    def recent_failure(self, spec: ModelSpec) -> str:
+        """Why the model could not be loaded a moment ago, or nothing."""
+        failed_at, reason = self._failures.get(spec.key, (0.0, ""))
+        return reason if time.monotonic() - failed_at < _RETRY_SECONDS else ""
+
+    def finish(self, result: LoadFinished) -> None:
+        if result.spec.key not in self._loading:
+            return  # Unloaded meanwhile.
+        self._loading.discard(result.spec.key)
+        if result.runner is None:
+            self._failures[result.spec.key] = time.monotonic(), result.reason
+            self._publish(Status(result.spec, "failed", reason=result.reason))
+        else:
+            self.loaded[result.spec.key] = LoadedModel(result.spec, result.runner)
+            self._announce(self.loaded[result.spec.key])
+
+    def unload(self, spec: ModelSpec) -> None:
+        self._loading.discard(spec.key)
+        self.loaded.pop(spec.key, None)
+        self._publish(Status(spec, "unloaded"))
+
+    def _announce(self, model: LoadedModel) -> None:
+        runner = model.runner
+        self._publish(Status(model.spec, "ready", progress=1.0, window=runner.window, precision=runner.precision))
+
+    def _load(self, spec: ModelSpec) -> None:
+        try:
+            if spec.window is not None and spec.window < MIN_WINDOW:
+                raise LoadFailed(f"A window of {spec.window} tokens is too small; the least is {MIN_WINDOW}.")
+            runner = self._make_runner(spec, lambda progress: self._publish(Status(spec, "loading", progress)))
+        except LoadFailed as error:
+            self._finished(LoadFinished(spec, None, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever a model's files make libraries raise is a failed load
+            log(f"loading {spec.key} failed: {type(error).__name__}: {error}")
+            self._finished(LoadFinished(spec, None, f"The model could not be loaded ({type(error).__name__})."))
+        else:
+            self._finished(LoadFinished(spec, runner))
+
+    def _make_runner(self, spec: ModelSpec, report: Callable[[float], None]) -> Runner:
+        if spec.source == "fake":
+            return load_fake(spec, report)
+        # Imported here so that the fake model needs none of the large libraries.
+        from generator.engine.loading import load_model
+
+        return load_model(spec, self._options, report)

@@ -1,0 +1,52 @@
+"""Runner: the seam between the loop and whatever computes logits (a transformers model, or the fake).
+
+Knows nothing of text, sampling or scheduling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence as AnySequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from generator.engine.sampling import Floats
+from generator.engine.vocabulary import Vocabulary
+
+
+class Interrupted(Exception):
+    """A forward was given up because somebody edited; what it computed so far does not count."""
+
+
+class LoadFailed(Exception):
+    """The model cannot be had; the message is a sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Tokens of one sequence to compute: they stand at positions `past` and on, after what the slot holds."""
+
+    slot: int
+    token_ids: AnySequence[int]
+    past: int
+    wants_logits: bool
+
+
+class Runner(Protocol):
+    """`seconds_per_token` is the least time between two tokens of a sequence (0: as fast as it goes)."""
+
+    vocabulary: Vocabulary
+    window: int
+    num_slots: int
+    precision: str
+    seconds_per_token: float
+
+    def forward(self, rows: AnySequence[Row], should_stop: Callable[[], bool]) -> Floats:
+        """Compute all rows in one step. Returns logits `[rows that want them, vocabulary.size]`.
+
+        Raises Interrupted once `should_stop` says so."""
+        ...
+
+    def copy_slot(self, source: int, target: int, num_tokens: int) -> None:
+        """Make `target` hold what `source` does for its first `num_tokens` tokens."""
+        ...

@@ -1,0 +1,137 @@
+"""Scheduler: which tokens of which sequences the next step computes, and who holds the slots.
+
+There is no prefill phase and no decode phase: a step's token budget lets `num_computed` catch up with the
+tokens a sequence has. Fair by owner, then by draft. Pure: knows neither tensors nor time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence as AnySequence
+from dataclasses import dataclass
+
+from generator.engine.sequence import Sequence
+
+# A sequence that got a slot keeps it until it wrote this many tokens: taking turns costs recomputing a
+# window each time.
+TURN_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Compute `count` tokens of the sequence, from `num_computed` on; they are the last ones if `wants_logits`."""
+
+    sequence: Sequence
+    count: int
+    wants_logits: bool
+
+
+class Scheduler:
+    def __init__(self, num_slots: int) -> None:
+        self._holders: list[Sequence | None] = [None] * num_slots
+        self._step = 0
+
+    def schedule(self, sequences: Iterable[Sequence], token_budget: int) -> list[Work]:
+        """The next step's work, at most `token_budget` tokens; empty when nobody needs anything."""
+        self._step += 1
+        waiting = [sequence for sequence in sequences if sequence.num_pending > 0]
+        self._assign_slots(waiting)
+        ready = [sequence for sequence in waiting if sequence.slot is not None]
+        works = [self._work(sequence, count) for sequence, count in _shares(ready, token_budget)]
+        for work in works:
+            work.sequence.last_served = self._step
+            work.sequence.turn_tokens += work.wants_logits
+            work.sequence.is_edited &= work.count < work.sequence.num_pending
+        return works
+
+    def release(self, sequence: Sequence) -> None:
+        """Take the sequence's slot; what was computed is lost."""
+        if sequence.slot is not None:
+            self._holders[sequence.slot] = None
+        sequence.slot, sequence.num_computed = None, 0
+
+    def acquire(self, sequence: Sequence) -> bool:
+        """Give the sequence a slot if one is free or its holder has nothing to do."""
+        slot = self._free_slot()
+        if slot is not None:
+            self._give(slot, sequence)
+        return slot is not None
+
+    def _work(self, sequence: Sequence, count: int) -> Work:
+        is_last = sequence.num_computed + count == len(sequence.token_ids)
+        return Work(sequence, count, is_last)
+
+    def _assign_slots(self, waiting: AnySequence[Sequence]) -> None:
+        without = sorted((s for s in waiting if s.slot is None), key=lambda s: (not s.is_edited, s.last_served))
+        for sequence in without:
+            if not self.acquire(sequence):
+                self._take_turn(sequence)
+
+    def _free_slot(self) -> int | None:
+        """An empty slot, else the one of the sequence that has been idle for longest."""
+        if None in self._holders:
+            return self._holders.index(None)
+        idle = [s for s in self._holders if s is not None and s.num_pending <= 0]
+        return min(idle, key=lambda s: s.last_served).slot if idle else None
+
+    def _take_turn(self, sequence: Sequence) -> None:
+        """Relieve a holder of the owner with most slots: at once if that owner has two more than ours,
+        else when the holder's turn is over."""
+        held: dict[str, list[Sequence]] = {}
+        for holder in self._holders:
+            if holder is not None:
+                held.setdefault(holder.owner, []).append(holder)
+        mine = len(held.get(sequence.owner, ()))
+        richest = max(held, key=lambda owner: (len(held[owner]), owner == sequence.owner))
+        holder = max(held[richest], key=lambda s: (s.turn_tokens, -s.last_served))
+        is_unequal = len(held[richest]) > mine + 1
+        is_over = holder.turn_tokens >= TURN_TOKENS and len(held[richest]) >= mine
+        if (is_unequal or is_over) and holder.slot is not None:
+            self._give(holder.slot, sequence)
+
+    def _give(self, slot: int, sequence: Sequence) -> None:
+        holder = self._holders[slot]
+        if holder is not None:
+            self.release(holder)
+        self._holders[slot] = sequence
+        sequence.slot, sequence.num_computed, sequence.turn_tokens = slot, 0, 0
+
+
+def _shares(ready: AnySequence[Sequence], token_budget: int) -> list[tuple[Sequence, int]]:
+    """Who computes how many tokens: the budget shared equally by owners, then within each owner's share
+    edited sequences first, then one token for each that decodes, then prefills."""
+    owned: dict[str, list[Sequence]] = {}
+    for sequence in sorted(ready, key=lambda s: s.last_served):
+        owned.setdefault(sequence.owner, []).append(sequence)
+    budgets = share([sum(s.num_pending for s in group) for group in owned.values()], token_budget)
+    shares: list[tuple[Sequence, int]] = []
+    for group, budget in zip(owned.values(), budgets, strict=True):
+        for rank in (_is_edit, _is_decode, _is_prefill):
+            ranked = [s for s in group if rank(s)]
+            counts = share([s.num_pending for s in ranked], budget)
+            budget -= sum(counts)
+            shares += [(s, count) for s, count in zip(ranked, counts, strict=True) if count]
+    return shares
+
+
+def share(demands: AnySequence[int], amount: int) -> list[int]:
+    """`amount` shared so that nobody gets more than demanded and the least served get equally much;
+    what does not divide goes to those who come first."""
+    shares = [0] * len(demands)
+    order = sorted(range(len(demands)), key=lambda i: (demands[i], -i))
+    for position, i in enumerate(order):
+        shares[i] = min(demands[i], amount // (len(order) - position))
+        amount -= shares[i]
+    return shares
+
+
+def _is_edit(sequence: Sequence) -> bool:
+    return sequence.is_edited and sequence.num_pending > 1
+
+
+def _is_decode(sequence: Sequence) -> bool:
+    return sequence.num_pending == 1
+
+
+def _is_prefill(sequence: Sequence) -> bool:
+    return not sequence.is_edited and sequence.num_pending > 1

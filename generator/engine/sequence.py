@@ -1,0 +1,136 @@
+"""Sequence: the token side of one draft, from the `Set` that tells its context to the text it adds.
+
+Owns epoch, budget and what is computed. Pure: knows neither tensors nor the order in which sequences run.
+Invariant: its slot holds the keys and values of `token_ids[:num_computed]`, and nothing else counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from generator.engine.detokenizer import Detokenizer
+from generator.engine.vocabulary import Vocabulary, units
+from generator.engine.window import Window, common_prefix
+from generator.messages import Chunk, Ended, Event, Failed, Rolled
+from generator.sampling_settings import SamplingSettings
+
+# A character has at most four bytes: a sequence may go this far beyond its budget to finish one.
+_MAX_OVERRUN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What one epoch asks for; see `messages.Set`."""
+
+    epoch: int
+    sampling: SamplingSettings
+    attempt: int
+    index: int
+    run_tokens: int
+
+
+@dataclass(eq=False)
+class Sequence:
+    """`last_served`, `turn_tokens`, `slot` and `is_edited` belong to the scheduler."""
+
+    id: str
+    owner: str
+    orders: Orders
+    window: Window
+    vocabulary: Vocabulary
+    budget: int
+    num_computed: int = 0
+    num_generated: int = 0
+    is_stopped: bool = False
+    ready_at: float = 0.0
+    slot: int | None = None
+    is_edited: bool = False
+    last_served: int = 0
+    turn_tokens: int = 0
+    _detokenizer: Detokenizer = field(default_factory=Detokenizer)
+    _held: list[tuple[int, int, float]] = field(default_factory=list)
+    _held_text: str = ""
+
+    @property
+    def token_ids(self) -> list[int]:
+        return self.window.token_ids
+
+    @property
+    def may_generate(self) -> bool:
+        if self.is_stopped or self.budget <= 0:
+            return False
+        overrun = _MAX_OVERRUN if self._detokenizer.is_inside_character else 0
+        return self.num_generated < self.budget + overrun
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens to compute. The last one waits until its logits are wanted, so that they are at hand then."""
+        if self.is_stopped:
+            return 0
+        return len(self.token_ids) - self.num_computed - (0 if self.may_generate else 1)
+
+    @property
+    def next_index(self) -> int:
+        """Which model token of the text comes next: fixes the noise."""
+        return self.orders.index + self.num_generated
+
+    @property
+    def may_end(self) -> bool:
+        sampling = self.orders.sampling
+        return sampling.stop_at_end and self.orders.run_tokens + self.num_generated >= sampling.min_length
+
+    def revise(self, orders: Orders, window: Window, budget: int) -> list[Event]:
+        """A new context: whatever it has in common with what is computed stays."""
+        self.num_computed = min(
+            self.num_computed, common_prefix(self.token_ids, window.token_ids), len(window.token_ids) - 1
+        )
+        self.orders, self.window, self.budget = orders, window, budget
+        self.num_generated, self.is_stopped, self.is_edited = 0, False, True
+        self._detokenizer, self._held, self._held_text = Detokenizer(), [], ""
+        return self.placed()
+
+    def placed(self) -> list[Event]:
+        """What to tell when the window of a new context does not begin where its pieces do."""
+        return [Rolled(self.id, self.orders.epoch, self.window.base)] if self.window.base else []
+
+    def append(self, token_id: int, logprob: float) -> list[Event]:
+        """The model's next token. Events: text with complete characters, an end, a window that moved."""
+        if token_id in self.vocabulary.end_ids:
+            self.is_stopped = True
+            return [*self._release(self._detokenizer.finish()), Ended(self.id, self.orders.epoch)]
+        text = self._detokenizer.feed(self.vocabulary.token_bytes[token_id])
+        length = units(text)
+        self.num_generated += 1
+        self.window.append(token_id, length)
+        self._held.append((token_id, length, logprob))
+        self._held_text += text
+        events: list[Event] = []
+        if not self._detokenizer.is_inside_character:
+            events += self._release("")
+        if self.window.is_overfull:
+            events += self._roll()
+        return events
+
+    def fail(self, code: str, message: str) -> Event:
+        """Stop until the next context; nothing computed is trusted any more."""
+        self.is_stopped, self.num_computed = True, 0
+        return Failed(self.id, self.orders.epoch, code, message)
+
+    def _release(self, rest: str) -> list[Event]:
+        """The held tokens as a chunk; `rest` is what an unfinished character turned into."""
+        if not self._held:
+            return []
+        if rest:
+            token_id, length, logprob = self._held[-1]
+            self._held[-1] = (token_id, length + units(rest), logprob)
+        chunk = Chunk(
+            self.id, self.orders.epoch, self._held_text + rest, tuple(self._held), self.vocabulary.fingerprint
+        )
+        self._held, self._held_text = [], ""
+        return [chunk]
+
+    def _roll(self) -> list[Event]:
+        before = self.token_ids
+        self.window.roll()
+        self.num_computed = min(self.num_computed, common_prefix(before, self.token_ids), len(self.token_ids) - 1)
+        return [Rolled(self.id, self.orders.epoch, self.window.base)]

@@ -1,0 +1,70 @@
+"""Window: the tokens a model sees. A pinned head (premise or start token), then the text from the base on.
+
+Owns where the base is and when it moves. Pure: knows ids, lengths and where tokens start, no text and no tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as AnySequence
+
+from generator.engine.vocabulary import INSIDE, WORD, Tokens
+
+MIN_WINDOW = 16
+
+
+class Window:
+    """`token_ids` is the head followed by the text's tokens from the base on; never longer than `size` for long.
+
+    `lengths` has one entry per text token (not for the head). `base` is in UTF-16 units, counted from where
+    the text given at the start began.
+    """
+
+    def __init__(self, size: int, head: AnySequence[int], text: Tokens, base: int, starts: bytes) -> None:
+        self.size = size
+        self.num_head = len(head)
+        self.token_ids = [*head, *text.ids]
+        self.lengths = list(text.lengths)
+        self.base = base
+        self._starts = starts
+
+    @property
+    def num_text(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def is_overfull(self) -> bool:
+        return len(self.token_ids) > self.size
+
+    def append(self, token_id: int, length: int) -> None:
+        self.token_ids.append(token_id)
+        self.lengths.append(length)
+
+    def roll(self) -> None:
+        """Move the base forward so that half a window of text follows it."""
+        text_ids = self.token_ids[self.num_head :]
+        dropped = find_start(text_ids, max(0, self.num_text - self.size // 2), self._starts, self.size // 16)
+        self.base += sum(self.lengths[:dropped])
+        self.lengths = self.lengths[dropped:]
+        self.token_ids = self.token_ids[: self.num_head] + text_ids[dropped:]
+
+
+def find_start(token_ids: AnySequence[int], index: int, starts: bytes, reach: int) -> int:
+    """The nearest place for a base at or before `index`: a word's start within `reach` tokens, else a character's.
+
+    A word's start, because there the text tokenizes the same whatever stood before it.
+    """
+    nearest = range(index, max(-1, index - reach - 1), -1)
+    for wanted in (WORD, INSIDE + 1):
+        for candidate in nearest:
+            if candidate == 0 or starts[token_ids[candidate]] >= wanted:
+                return candidate
+    # Only invalid UTF-8 has a longer stretch without a character's start.
+    return index
+
+
+def common_prefix(left: AnySequence[int], right: AnySequence[int]) -> int:
+    """How many tokens `left` and `right` have in common at their start."""
+    shorter = min(len(left), len(right))
+    if left[:shorter] == right[:shorter]:
+        return shorter
+    return next(i for i in range(shorter) if left[i] != right[i])

@@ -1,0 +1,97 @@
+"""A real engine process over a real loopback socket, for tests: starts it, talks to it, leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from generator.frames import read_frame, write_frame
+from generator.messages import Command, Event, Hello, ModelSpec, Piece, Premise, Ready, Set, decode, encode
+from generator.sampling_settings import SamplingSettings
+
+TOKEN = "one-time"
+FAKE = ModelSpec("fake", "instant")
+GREEDY = SamplingSettings(temperature=0, repetition_penalty=1, min_p=0, seed=1)
+
+
+class EngineProcess:
+    def __init__(self, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        self.socket = sock
+        self.process = process
+        self.seen: list[Event] = []
+
+    def send(self, *commands: Command) -> None:
+        for command in commands:
+            write_frame(self.socket, encode(command))
+
+    def next(self) -> Event:
+        event = decode(read_frame(self.socket))
+        assert isinstance(event, Event)
+        self.seen.append(event)
+        return event
+
+    def until(self, is_wanted: Callable[[Event], bool]) -> Event:
+        while True:
+            event = self.next()
+            if is_wanted(event):
+                return event
+
+    def until_kind(self, kind: type[Event]) -> Any:
+        return self.until(lambda event: isinstance(event, kind))
+
+
+@contextmanager
+def engine_process(**options: Any) -> Iterator[EngineProcess]:
+    """The process after its `Ready`; large libraries are imported only if a model needs them."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "generator.engine"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).parents[3],
+        )
+        assert process.stdin is not None
+        line = {"port": listener.getsockname()[1], "token": TOKEN, "libraries": False, "threads": 1, **options}
+        process.stdin.write(json.dumps(line).encode() + b"\n")
+        process.stdin.close()
+        try:
+            sock, _ = listener.accept()
+            with sock:
+                sock.settimeout(60)
+                engine = EngineProcess(sock, process)
+                hello = engine.next()
+                assert isinstance(hello, Hello)
+                assert hello.token == TOKEN
+                assert isinstance(engine.next(), Ready)
+                yield engine
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stderr is not None
+            process.stderr.close()
+
+
+def a_set(
+    text: str | tuple[Piece, ...] = "",
+    *,
+    sequence: str = "s",
+    epoch: int = 1,
+    owner: str = "o",
+    model: ModelSpec = FAKE,
+    premise: Premise | None = None,
+    before: tuple[Piece, ...] = (),
+    sampling: SamplingSettings = GREEDY,
+    attempt: int = 0,
+    index: int = 0,
+    run_tokens: int = 0,
+    budget: int = 0,
+) -> Set:
+    pieces = (Piece(text),) if isinstance(text, str) else text
+    return Set(sequence, epoch, owner, model, premise, before, pieces, sampling, attempt, index, run_tokens, budget)
