@@ -1,0 +1,77 @@
+"""Committer: gathers what drafts have to store into few transactions.
+
+Owns the queue between the drafts' actors and the store's one real thread. While one transaction is under
+way the next one collects, so many writers cost one disk flush together. Knows nothing of what is stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from stories.store import Commit, Store, StoreError
+
+MAX_BATCH = 256
+
+log = logging.getLogger(__name__)
+
+RunBlocking = Callable[..., Any]
+
+
+class Committer:
+    """`run_blocking` runs a function on the one real thread that may touch the store."""
+
+    def __init__(self, store: Store, run_blocking: RunBlocking) -> None:
+        self._store = store
+        self._run_blocking = run_blocking
+        self._waiting: queue.Queue[tuple[Commit, Future[None]] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._loop, name="committer", daemon=True)
+        self._thread.start()
+
+    def commit(self, commit: Commit) -> None:
+        """Returns when the commit is durable. Raises StoreError when it is not."""
+        done: Future[None] = Future()
+        self._waiting.put((commit, done))
+        done.result()
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch, closing = self._gather(first)
+            self._write(batch)
+            if closing:
+                return
+
+    def _gather(self, first: tuple[Commit, Future[None]]) -> tuple[list[tuple[Commit, Future[None]]], bool]:
+        batch = [first]
+        while len(batch) < MAX_BATCH:
+            try:
+                waiting = self._waiting.get_nowait()
+            except queue.Empty:
+                return batch, False
+            if waiting is None:
+                return batch, True
+            batch.append(waiting)
+        return batch, False
+
+    def _write(self, batch: Sequence[tuple[Commit, Future[None]]]) -> None:
+        try:
+            self._run_blocking(self._store.commit, [commit for commit, _ in batch])
+        except Exception as error:  # noqa: BLE001 -- whoever waits is told; an error must not end the loop
+            if len(batch) > 1:
+                for part in batch:  # one draft's bad commit must not cost the others theirs
+                    self._write([part])
+                return
+            if not isinstance(error, StoreError):
+                log.exception("a commit failed unexpectedly")
+            batch[0][1].set_exception(error)
+            return
+        for _, done in batch:
+            done.set_result(None)

@@ -1,0 +1,173 @@
+"""Desk: all drafts that are open, and the one engine that writes for them.
+
+Owns which sessions exist, hands engine events to the right one, and closes those nobody uses. Knows
+nothing of sockets; `publish` reaches the pages.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from generator.committer import Committer, RunBlocking
+from generator.errors import SessionError
+from generator.menu import Menu
+from generator.messages import AlternativesReady, Chunk, Command, Ended, Event, Failed, Rolled, Status
+from generator.session import Session
+from generator.surroundings import Publish, Surroundings
+from stories.store import Store, StoreError, UnknownDraft
+
+SWEEP_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """What the desk needs of `generator.engine_client.EngineClient`."""
+
+    @property
+    def is_up(self) -> bool: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def send(self, command: Command) -> None: ...
+
+
+class MakeEngine(Protocol):
+    def __call__(
+        self,
+        *,
+        on_event: Callable[[Event], None],
+        on_up: Callable[[], None],
+        on_down: Callable[[str], None],
+    ) -> Engine: ...
+
+
+class Desk:
+    def __init__(
+        self, store: Store, menu: Menu, run_blocking: RunBlocking, publish: Publish, make_engine: MakeEngine
+    ) -> None:
+        self._store, self._run_blocking = store, run_blocking
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        self._statuses: dict[str, Status] = {}
+        self._expected: dict[str, Future[AlternativesReady]] = {}
+        self._engine = make_engine(on_event=self._engine_said, on_up=self._engine_up, on_down=self._engine_down)
+        self._around = Surroundings(
+            committer=Committer(store, run_blocking),
+            menu=menu,
+            publish=publish,
+            send=self._engine.send,
+            engine_is_up=lambda: self._engine.is_up,
+            model_status=self._statuses.get,
+            expect=self._expect,
+            stored_updates=lambda draft, start, end: run_blocking(store.updates, draft, start, end),
+        )
+        self._closed = threading.Event()
+        self._engine.start()
+        self._sweeper = threading.Thread(target=self._sweep, name="sweeper", daemon=True)
+        self._sweeper.start()
+
+    @property
+    def engine_is_up(self) -> bool:
+        return self._engine.is_up
+
+    def session(self, owner: str, draft: str) -> Session:
+        """The draft's session, opened when needed. Raises SessionError `unknown_draft`, also for another owner's."""
+        with self._lock:
+            session = self._sessions.get(draft) or self._load(draft)
+            if session.owner != owner:
+                raise SessionError("unknown_draft", "there is no such draft")
+            session.touched = time.monotonic()
+            self._sessions[draft] = session
+        return session
+
+    def open_session(self, draft: str) -> Session | None:
+        """The draft's session if it is open already."""
+        return self._sessions.get(draft)
+
+    def disconnected(self, connection: str) -> None:
+        """The connection is gone: it views nothing and holds nothing any more."""
+        for session in list(self._sessions.values()):
+            session.close(connection)
+
+    def discard(self, draft: str) -> None:
+        """The draft was deleted."""
+        with self._lock:
+            session = self._sessions.pop(draft, None)
+        if session:
+            session.pause()
+            session.end()
+
+    def menu_changed(self) -> None:
+        for session in list(self._sessions.values()):
+            session.surroundings_changed()
+
+    def close(self) -> None:
+        """Stops the engine and ends every session after what it has taken in is durable."""
+        self._closed.set()
+        self._sweeper.join()
+        for session in list(self._sessions.values()):
+            session.end()
+            session.joined()
+        self._engine.stop()
+        self._around.committer.close()
+
+    def _load(self, draft: str) -> Session:
+        try:
+            stored = self._run_blocking(self._store.load, draft)
+        except UnknownDraft as error:
+            raise SessionError("unknown_draft", "there is no such draft") from error
+        except StoreError as error:
+            raise SessionError("storage", str(error)) from error
+        return Session(stored, self._around)
+
+    def _sweep(self) -> None:
+        while not self._closed.wait(SWEEP_SECONDS):
+            with self._lock:
+                now = time.monotonic()
+                idle = [session for session in self._sessions.values() if session.is_idle(now)]
+                for session in idle:
+                    del self._sessions[session.draft]
+                    session.end()
+
+    def _engine_said(self, event: Event) -> None:
+        match event:
+            case Chunk() | Ended() | Rolled() | Failed():
+                session = self._sessions.get(event.sequence)
+                if session:
+                    session.engine_said(event)
+            case Status():
+                self._statuses[event.model.key] = event
+                self._around.menu.mark(event.model.key, event.state != "failed", event.reason)
+                self.menu_changed()
+            case AlternativesReady():
+                waiting = self._expected.pop(event.request, None)
+                if waiting:
+                    waiting.set_result(event)
+            case _:
+                log.debug("the engine said %s", event.kind)
+
+    def _engine_up(self) -> None:
+        for session in list(self._sessions.values()):
+            session.engine_up()
+
+    def _engine_down(self, reason: str) -> None:
+        log.warning("the engine is down: %s", reason)
+        self._statuses.clear()
+        self._expected.clear()
+        self.menu_changed()
+
+    def _expect(self, request: str) -> Future[AlternativesReady]:
+        self._expected[request] = Future()
+        return self._expected[request]
+
+    def status(self) -> dict[str, Any]:
+        """What health checks and metrics show."""
+        return {"engine": self._engine.is_up, "sessions": len(self._sessions)}

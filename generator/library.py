@@ -1,0 +1,157 @@
+"""Library: one person's stories, as REST shows them: create, list, rename, delete, fork, export, import.
+
+Owns the bodies of those requests. Knows nothing of HTTP: it takes and gives plain data and raises
+SessionError. Text that is open comes from its session, so nothing shown is older than the page.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from generator.committer import RunBlocking
+from generator.desk import Desk
+from generator.errors import SessionError
+from generator.menu import Menu
+from generator.surroundings import checked_premise, merged_sampling
+from stories.draft import Settings, new_head
+from stories.spans import Spans
+from stories.store import DraftEntry, NewDraft, NewStory, Store, StoreError, Story, UnknownDraft, UnknownStory
+from stories.update import USER
+from stories.utf16 import to_units
+
+MAX_TITLE = 200
+MAX_DRAFTS = 16
+MAX_PROMPT_UNITS = 1_000_000
+
+
+class Library:
+    def __init__(self, store: Store, menu: Menu, run_blocking: RunBlocking, desk: Desk) -> None:
+        self._store, self._menu, self._run_blocking, self._desk = store, menu, run_blocking, desk
+
+    def stories(self, owner: str) -> dict[str, Any]:
+        return {"stories": [self._story_json(story) for story in self._call(self._store.stories, owner)]}
+
+    def story(self, owner: str, story: str) -> dict[str, Any]:
+        return self._story_json(self._call(self._store.story, owner, story))
+
+    def create_story(self, owner: str, request: dict[str, Any]) -> dict[str, Any]:
+        """`request` is the contract's body. One draft per entry of `models`, or `drafts` of one model."""
+        mode, prompt = request["mode"], to_units(request["prompt"])
+        if len(prompt) > MAX_PROMPT_UNITS:
+            raise SessionError("too_large", f"a beginning holds at most {MAX_PROMPT_UNITS:,} characters")
+        sampling = merged_sampling({}, request.get("sampling", {}))
+        premise = checked_premise(mode, request["prompt"]) if mode == "prompt" else None
+        text = prompt if mode == "continue" else ""
+        drafts = tuple(
+            _new_draft(Settings(model, sampling, premise), text, Spans.of(len(text), USER))
+            for model in self._models(mode, request)
+        )
+        title = request.get("title") or _title_of(request["prompt"])
+        story = NewStory(secrets.token_hex(16), title[:MAX_TITLE], mode, drafts)
+        return self._story_json(self._call(self._store.create_story, owner, story))
+
+    def rename_story(self, owner: str, story: str, title: str) -> dict[str, Any]:
+        return self._story_json(self._call(self._store.rename_story, owner, story, title[:MAX_TITLE]))
+
+    def delete_story(self, owner: str, story: str) -> None:
+        for draft in self._call(self._store.story, owner, story).drafts:
+            self._desk.discard(draft.id)
+        self._call(self._store.delete_story, owner, story)
+
+    def create_draft(self, owner: str, story: str, request: dict[str, Any]) -> dict[str, Any]:
+        """A sibling: the parent's text at a revision, or the story's beginning again."""
+        entry = self._call(self._store.story, owner, story)
+        if not entry.drafts:
+            raise SessionError("invalid", "this story has no draft to start from")
+        parent = request.get("parent") or entry.drafts[0].id
+        stored = next((draft for draft in entry.drafts if draft.id == parent), None)
+        if stored is None:
+            raise SessionError("unknown_draft", "there is no such draft in this story")
+        model = request.get("model", stored.model)
+        sampling = merged_sampling(stored.head["sampling"], request.get("sampling", {}))
+        self._checked_model(entry.mode, model)
+        revision = request.get("revision")
+        if revision is None:
+            revision = 0 if "parent" not in request else self._call(self._store.load, parent).revision
+        text, spans = self._call(self._store.at, parent, revision)
+        settings = Settings(model, sampling, stored.head["premise"])
+        draft = _new_draft(settings, text, spans, parent, revision)
+        after = self._call(self._store.add_draft, owner, story, draft)
+        return next(self._draft_json(made) for made in after.drafts if made.id == draft.id)
+
+    def delete_draft(self, owner: str, draft: str) -> None:
+        if self._call(self._store.draft_owner, draft) != owner:
+            raise SessionError("unknown_draft", "there is no such draft")
+        self._desk.discard(draft)
+        self._call(self._store.delete_draft, owner, draft)
+
+    def _models(self, mode: str, request: dict[str, Any]) -> Sequence[str]:
+        models = request.get("models")
+        if models is None:
+            model = request.get("model") or self._first_available(mode)
+            models = [model] * request.get("drafts", 1)
+        if not 1 <= len(models) <= MAX_DRAFTS:
+            raise SessionError("invalid", f"a story begins with 1 to {MAX_DRAFTS} drafts")
+        for model in models:
+            self._checked_model(mode, model)
+        return list(models)
+
+    def _checked_model(self, mode: str, model: str) -> None:
+        entry = self._menu.find(mode, model)
+        if entry is None:
+            raise SessionError("unknown_model", f"there is no model {model!r} in the menu; choose another")
+        if not entry.available:
+            raise SessionError("model_unavailable", f"{model}: {entry.reason}")
+
+    def _first_available(self, mode: str) -> str:
+        for entry in self._menu.as_json()[mode]:
+            if entry["available"]:
+                return str(entry["name"])
+        raise SessionError("model_unavailable", "no model is available; the menu says why")
+
+    def _story_json(self, story: Story) -> dict[str, Any]:
+        live = [session for draft in story.drafts if (session := self._desk.open_session(draft.id))]
+        return {
+            "id": story.id,
+            "title": story.title,
+            "mode": story.mode,
+            "updated": story.updated,
+            "words": max([story.words, *(session.word_count() for session in live)]),
+            "drafts": [self._draft_json(draft) for draft in story.drafts],
+        }
+
+    def _draft_json(self, draft: DraftEntry) -> dict[str, Any]:
+        session = self._desk.open_session(draft.id)
+        body: dict[str, Any] = {"id": draft.id, "model": draft.model, "state": session.phase() if session else "paused"}
+        if draft.parent:
+            body["parent"] = draft.parent
+            body["forked_at"] = draft.forked_at
+        return body
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs a store call on the store's thread; its errors become what a person is told."""
+        try:
+            return self._run_blocking(function, *arguments)
+        except UnknownStory as error:
+            raise SessionError("unknown_story", "there is no such story") from error
+        except UnknownDraft as error:
+            raise SessionError("unknown_draft", "there is no such draft") from error
+        except StoreError as error:
+            raise SessionError("storage", str(error)) from error
+
+
+def _new_draft(
+    settings: Settings, text: str, spans: Spans, parent: str | None = None, revision: int | None = None
+) -> NewDraft:
+    head = new_head(settings, spans)
+    return NewDraft(secrets.token_hex(16), settings.model, head, text, spans, parent, revision)
+
+
+def _title_of(prompt: str) -> str:
+    """The prompt's first line, cut at a word."""
+    line = next((line.strip() for line in prompt.splitlines() if line.strip()), "Untitled")
+    if len(line) <= 60:
+        return line
+    return line[:60].rsplit(" ", 1)[0].rstrip(",;:") + "…"

@@ -1,0 +1,115 @@
+"""Report: what a draft's state line says, and when it is worth saying again.
+
+Owns the phase in one word, the speed and the reaction time. Knows nothing of how any of it came about.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from generator.scribe import Scribe
+from stories.draft import DraftState
+from stories.update import MODEL_CLIENT, Update
+
+SPEED_SECONDS = 3.0
+PULSE_SECONDS = 1.0
+TURN_SECONDS = 2.0
+
+
+class Report:
+    def __init__(self, draft: str) -> None:
+        self._draft = draft
+        self._written: deque[tuple[float, int]] = deque()  # (when, tokens) of the last SPEED_SECONDS
+        self._edited: float | None = None  # receipt of the last edit no token has answered yet
+        self._reaction_ms: int | None = None
+        self._quiet_since = 0.0  # the last token, or the beginning of the epoch
+        self._epoch = -1
+        self._last: dict[str, Any] = {}
+        self._said = 0.0
+
+    def edited(self, received: float) -> None:
+        self._edited = received
+
+    def wrote(self, updates: Sequence[Update], state: DraftState, now: float) -> None:
+        """`updates` were committed just now. Reaction counts from the end of the hold that the edit caused."""
+        tokens = sum(len(update.tokens) for update in updates if update.client == MODEL_CLIENT)
+        if not tokens:
+            return
+        self._written.append((now, tokens))
+        self._quiet_since = now
+        if self._edited is not None and updates[-1].client == MODEL_CLIENT:
+            heard = max(self._edited, state.held_until)
+            self._reaction_ms = max(0, round((now - heard) * 1000))
+            self._edited = None
+
+    def next_pulse(self, state: DraftState, now: float) -> float | None:
+        """When the state should be said again although no event comes: speeds change while it writes."""
+        return max(now, self._said + PULSE_SECONDS) if state.writes else None
+
+    def due(self, state: DraftState, scribe: Scribe, now: float, always: bool) -> dict[str, Any] | None:
+        """The body of a `state` event, or None when there is nothing new to say."""
+        if state.epoch != self._epoch:
+            self._epoch, self._quiet_since = state.epoch, max(now, state.held_until)
+        body = self.state(state, scribe, now)
+        speeds = {"tokens_per_second", "reaction_ms", "window"}
+        changed = {key: value for key, value in body.items() if key not in speeds}
+        before = {key: value for key, value in self._last.items() if key not in speeds}
+        pulse = body != self._last and now - self._said >= PULSE_SECONDS
+        if not (always or changed != before or pulse):
+            if now - self._said >= PULSE_SECONDS:
+                self._said = now
+            return None
+        self._last, self._said = body, now
+        return body
+
+    def settings(self, state: DraftState) -> dict[str, Any]:
+        settings = state.settings
+        return {"model": settings.model, "sampling": dict(settings.sampling), "premise": settings.premise}
+
+    def state(self, state: DraftState, scribe: Scribe, now: float) -> dict[str, Any]:
+        phase, detail, progress = self._phase(state, scribe, now)
+        body: dict[str, Any] = {
+            "draft": self._draft,
+            "state": phase,
+            "model": state.settings.model,
+            "settings": self.settings(state),
+        }
+        if detail:
+            body["detail"] = detail
+        if progress is not None:
+            body["progress"] = progress
+        if phase == "writing":
+            body["tokens_per_second"] = self._speed(now)
+        if self._reaction_ms is not None:
+            body["reaction_ms"] = self._reaction_ms
+        if state.base:
+            body["window"] = state.base
+        return body
+
+    def _phase(self, state: DraftState, scribe: Scribe, now: float) -> tuple[str, str, float | None]:
+        if not state.writes:
+            if state.outcome in ("ended", "failed"):
+                return state.outcome, state.reason, None
+            return "paused", state.outcome, None
+        if not scribe.engine_is_up:
+            return "loading", "The engine is starting", None
+        status = scribe.model_status(state)
+        if status is None or status.state != "ready":
+            return "loading", "", round(status.progress, 3) if status else 0.0
+        if state.is_held(now):
+            return "held", "", None
+        if state.granted <= state.made:
+            return "waiting", "viewer", None
+        if now - self._quiet_since > TURN_SECONDS:
+            return "waiting", "turn", None
+        return "writing", "", None
+
+    def _speed(self, now: float) -> float:
+        while self._written and self._written[0][0] < now - SPEED_SECONDS:
+            self._written.popleft()
+        if not self._written:
+            return 0.0
+        since = max(now - self._written[0][0], 0.25)
+        return round(sum(tokens for _, tokens in self._written) / since, 1)

@@ -1,0 +1,128 @@
+"""Scribe: tells the engine what one draft wants from it, and nothing twice.
+
+Owns what was sent last. Commands follow from the difference between that and the draft's state, so
+start, edit, retry, hand-over and recovery are one path. Knows nothing of the document's rules.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+from generator.context import context_of, reachable_base
+from generator.errors import SessionError
+from generator.messages import Alternatives, AlternativesReady, Budget, Drop, Premise, Set, Status
+from generator.sampling_settings import SamplingSettings
+from generator.surroundings import Surroundings
+from stories.draft import DraftState
+from stories.update import Update
+
+ALTERNATIVES_SECONDS = 20.0
+
+
+class Scribe:
+    def __init__(self, draft: str, owner: str, mode: str, around: Surroundings) -> None:
+        self._draft, self._owner, self._mode, self._around = draft, owner, mode, around
+        self._sent: tuple[int, int] | None = None  # epoch and budget
+        self._asked: dict[str, tuple[int, int, Future[AlternativesReady]]] = {}
+
+    def tell(self, state: DraftState, moved: Callable[[int], DraftState]) -> None:
+        """Sends what changed since the last time. `moved(base)` is told when the context begins later.
+
+        Raises SessionError where the draft's model can't write.
+        """
+        if not state.writes:
+            if self._sent:
+                self._around.send(Budget(self._draft, self._sent[0], 0))
+            self._sent = None
+            return
+        if self._sent and self._sent[0] == state.epoch:
+            if self._sent[1] != state.granted:
+                self._around.send(Budget(self._draft, state.epoch, state.granted))
+        else:
+            self._send_set(state, moved)
+        self._sent = (state.epoch, state.granted)
+
+    def _send_set(self, state: DraftState, moved: Callable[[int], DraftState]) -> None:
+        entry = self._around.entry(self._mode, state.settings.model)
+        base = reachable_base(state, entry.spec.window)
+        if base != state.base:
+            state = moved(base)
+        context = context_of(state, base, entry.spec.window)
+        sampling = SamplingSettings().merged(state.settings.sampling)
+        if sampling.seed is None:
+            sampling = sampling.merged({"seed": state.run.seed if state.run else 0})
+        self._around.send(
+            Set(
+                sequence=self._draft,
+                epoch=state.epoch,
+                owner=self._owner,
+                model=entry.spec,
+                premise=self._premise(state, entry.template),
+                before=context.before,
+                pieces=context.pieces,
+                sampling=sampling,
+                attempt=state.attempt,
+                index=state.spans.model_tokens,
+                run_tokens=state.run.tokens if state.run else 0,
+                budget=state.granted,
+            )
+        )
+
+    def _premise(self, state: DraftState, template: str | None) -> Premise | None:
+        if self._mode != "prompt" or template is None:
+            return None
+        return Premise(template, state.settings.premise or "")
+
+    def model_status(self, state: DraftState) -> Status | None:
+        """What the engine last said of the draft's model; None before it was asked to load it."""
+        entry = self._around.menu.find(self._mode, state.settings.model)
+        return self._around.model_status(entry.spec.key) if entry else None
+
+    @property
+    def engine_is_up(self) -> bool:
+        return self._around.engine_is_up()
+
+    def forget(self) -> None:
+        """The session ends: the engine may give the sequence's slot away."""
+        self._around.send(Drop(self._draft))
+
+    # --- alternatives: asked in the actor's turn, awaited by whoever asked ---
+
+    def ask_alternatives(self, state: DraftState, over: tuple[Update, ...], at: int) -> str:
+        """Sends the question and returns its name for `alternatives`. `at` is a place before `over`."""
+        entry = self._around.entry(self._mode, state.settings.model)
+        if not self.engine_is_up:
+            raise SessionError("engine_down", "the engine is starting; try again in a moment")
+        if at > len(state.text) - sum(update.changes.new_length - update.changes.length for update in over):
+            raise SessionError("invalid", "that place is past the end of the text at that revision")
+        for update in over:
+            at = update.changes.map_pos(at, 1)
+        base = reachable_base(state, entry.spec.window)
+        if at < base:
+            base = 0
+        context = context_of(state, base, entry.spec.window)
+        request = secrets.token_hex(8)
+        self._asked[request] = (state.revision, base, self._around.expect(request))
+        premise = self._premise(state, entry.template)
+        self._around.send(
+            Alternatives(request, self._draft, entry.spec, premise, context.before, context.pieces, at - base)
+        )
+        return request
+
+    def alternatives(self, request: str) -> dict[str, Any]:
+        revision, base, ready = self._asked.pop(request)
+        try:
+            answer = ready.result(ALTERNATIVES_SECONDS)
+        except FutureTimeout as error:
+            raise SessionError("engine_down", "the engine did not answer in time; try again") from error
+        if answer.error:
+            raise SessionError("invalid", answer.error)
+        return {
+            "revision": revision,
+            "range": [base + answer.start, base + answer.end],
+            "options": [{"text": text, "probability": probability} for text, probability in answer.options],
+        }

@@ -1,0 +1,123 @@
+"""Simulated pages for the reducer's tests: a person's copy of the text with lag, lost acks and repeated pushes.
+
+`Page` is CodeMirror's collab client in a few lines; `Authority` is the reducer with its log, as the
+actor drives it. People write characters that are unique in a run, models write lower-case words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from stories.changes import ChangeSet
+from stories.draft import DraftState, Settings
+from stories.events import Edit, Event, Start, Tick, Wrote
+from stories.reducer import Step, reduce
+from stories.spans import Spans
+from stories.update import USER, Token, Update
+
+
+def new_state(text: str = "") -> DraftState:
+    return DraftState("draft", 0, text, Spans.of(len(text), USER), Settings("GPT-2 small", {}, None))
+
+
+class Authority:
+    def __init__(self, text: str = "") -> None:
+        self.first = text
+        self.state = new_state(text)
+        self.log: list[Update] = []
+        self.now = 0.0
+
+    def take(self, event: Event) -> Step:
+        step = reduce(self.state, event)
+        assert step.state.revision == self.state.revision + len(step.updates)
+        self.state = step.state
+        self.log.extend(step.updates)
+        return step
+
+    def start(self, limit: int | None = None) -> None:
+        self.take(Start(limit, seed=1, now=self.now))
+
+    def write(self, text: str, epoch: int | None = None) -> Step:
+        tokens = tuple(Token(1 + index, 1, -0.5) for index in range(len(text)))
+        return self.take(Wrote(self.state.epoch if epoch is None else epoch, text, tokens, "t"))
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.take(Tick(self.now))
+
+    def push(self, revision: int, client: str, updates: tuple[Update, ...]) -> Step:
+        over = tuple(self.log[revision:])
+        return self.take(Edit(f"connection of {client}", client, revision, updates, over, self.now))
+
+    def folded(self) -> str:
+        text = self.first
+        for update in self.log:
+            text = update.changes.apply(text)
+        return text
+
+
+@dataclass
+class Page:
+    authority: Authority
+    client: str
+    revision: int = 0
+    text: str = ""
+    unconfirmed: list[Update] = field(default_factory=list)
+    in_flight: tuple[int, tuple[Update, ...]] | None = None
+    letters: count[int] = field(default_factory=lambda: count(0x4E00))
+    typed: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.text = self.authority.first
+
+    def type(self, at: int, amount: int = 1) -> str:
+        written = "".join(chr(next(self.letters)) for _ in range(amount))
+        self.typed |= set(written)
+        self._change(ChangeSet.insert(len(self.text), at, written))
+        return written
+
+    def delete(self, start: int, end: int) -> None:
+        self.deleted |= set(self.text[start:end])
+        self._change(ChangeSet.delete(len(self.text), start, end))
+
+    def _change(self, changes: ChangeSet) -> None:
+        self.text = changes.apply(self.text)
+        self.unconfirmed.append(Update(self.client, USER, changes))
+
+    def send(self) -> None:
+        """What is unconfirmed goes out; it is on its way until `arrive`."""
+        if self.in_flight is None and self.unconfirmed:
+            self.in_flight = (self.revision, tuple(self.unconfirmed))
+
+    def arrive(self, ack_is_lost: bool = False) -> None:
+        """The server gets the push. Where the ack is lost, the same push arrives once more later."""
+        if self.in_flight:
+            revision, updates = self.in_flight
+            self.authority.push(revision, self.client, updates)
+            if not ack_is_lost:
+                self.in_flight = None
+
+    def receive(self, at_most: int | None = None) -> None:
+        behind = self.authority.log[self.revision :]
+        for update in behind[:at_most]:
+            self._receive(update)
+
+    def _receive(self, update: Update) -> None:
+        self.revision += 1
+        if update.client == self.client:
+            self.unconfirmed.pop(0)
+            return
+        changes, rebased = update.changes, list[Update]()
+        for own in self.unconfirmed:
+            rebased.append(Update(own.client, own.author, own.changes.map(changes)))
+            changes = changes.map(own.changes, before=True)
+        self.unconfirmed, self.text = rebased, changes.apply(self.text)
+
+    def settle(self) -> None:
+        self.arrive()
+        self.receive()
+        self.send()
+        self.arrive()
+        self.receive()
