@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from generator.messages import Piece
 from stories.draft import DraftState
@@ -39,7 +40,7 @@ def context_of(state: DraftState, base: int, window: int | None) -> Context:
     """The context from `base` on, and as much before it as could still fall into the window."""
     end = len(state.text)
     reach = UNITS_PER_TOKEN * (window or DEFAULT_WINDOW)
-    start = _word_start(state.text, max(0, min(base, end - reach)))
+    start = min(base, _word_start(state.text, max(0, end - reach)))
     return Context(base, _pieces(state, start, base), _pieces(state, base, end))
 
 
@@ -86,7 +87,7 @@ def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
 def _healed(pieces: Sequence[Piece]) -> Iterator[Piece]:
     """Where typed text goes on with a model's word, the word's tokens go as text, to be tokenized as one word."""
     held = ""
-    for piece, after in zip(pieces, [*pieces[1:], None], strict=True):
+    for piece, after in zip_longest(pieces, pieces[1:]):
         if not piece.ids:
             yield Piece(held + piece.text)
             held = ""

@@ -189,7 +189,7 @@ class Session:
             ending = None in turns
             try:
                 self._play([turn for turn in turns if turn is not None])
-            except Exception:  # noqa: BLE001 -- the actor outlives any one turn; whoever asked was answered
+            except Exception:
                 log.exception("a turn of draft %s failed", self.draft)
             if ending:
                 self._scribe.forget()

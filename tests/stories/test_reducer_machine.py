@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from stories.events import Configure, Pause, Resent, Rewind
 from stories.draft import Settings
+from stories.events import Configure, Pause, Resent, Rewind
 from stories.reducer import Refused
 from stories.update import MODEL_CLIENT, SERVER_CLIENT, USER
 from tests.stories.writers import Authority, Page

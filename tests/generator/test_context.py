@@ -1,0 +1,81 @@
+"""What of a draft goes to the engine: all of the text from the base on, and ids only for untouched model text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.context import UNITS_PER_TOKEN, context_of, reachable_base
+from generator.messages import Piece
+from stories.changes import ChangeSet
+from stories.draft import DraftState
+from stories.update import USER, Token, Update
+from stories.utf16 import splits_pair, to_units
+from tests.stories.writers import new_state
+
+WORDS = [" the", " cat", "walk", "ed", ".", "\n\n", " 😀"]
+
+
+def written(state: DraftState, words: list[int]) -> DraftState:
+    for word in words:
+        text = to_units(WORDS[word])
+        end = len(state.text)
+        update = Update(
+            "model", "model:m", ChangeSet.insert(end, end, text), (Token(word, len(text), -1.0),), "tokenizer"
+        )
+        state = applied(state, update)
+    return state
+
+
+def applied(state: DraftState, update: Update) -> DraftState:
+    return replace(state, text=update.changes.apply(state.text), spans=state.spans.apply(update))
+
+
+def typed(state: DraftState, at: int, text: str) -> DraftState:
+    return applied(state, Update("page", USER, ChangeSet.insert(len(state.text), at, text)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(0, len(WORDS) - 1), max_size=40),
+    st.lists(st.tuples(st.integers(0, 200), st.sampled_from(["x", " y", "ing ", "\n"])), max_size=6),
+    st.integers(0, 200),
+    st.sampled_from([2, 8, 1024]),
+)
+def test_the_pieces_are_the_text_and_ids_stand_for_what_the_model_wrote(
+    words: list[int], edits: list[tuple[int, str]], place: int, window: int
+) -> None:
+    state = written(new_state("Once"), words)
+    for at, text in edits:
+        at = min(at, len(state.text))
+        if not splits_pair(state.text, at):
+            state = typed(state, at, text)
+    base = min(place, len(state.text))
+    base -= splits_pair(state.text, base)
+    context = context_of(state, base, window)
+    assert "".join(piece.text for piece in context.pieces) == state.text[base:]
+    assert state.text[:base].endswith("".join(piece.text for piece in context.before))
+    for piece in (*context.before, *context.pieces):
+        assert piece.text
+        if piece.ids:
+            assert "".join(to_units(WORDS[index]) for index in piece.ids) == piece.text
+            assert sum(piece.lengths) == len(piece.text)
+            assert piece.tokenizer == "tokenizer"
+
+
+def test_a_word_that_a_person_goes_on_with_is_tokenized_as_one_word() -> None:
+    state = written(new_state("A"), [0, 1])
+    state = typed(state, len(state.text), "s sat")
+    assert context_of(state, 0, None).pieces == (Piece("A"), Piece(" the", (0,), (4,), "tokenizer"), Piece(" cats sat"))
+
+
+def test_what_is_sent_stays_bounded_at_any_length() -> None:
+    for units in (10, 10_000, 1_000_000):
+        state = new_state("word " * (units // 5))
+        base = reachable_base(state, 128)
+        context = context_of(state, base, 128)
+        sent = sum(len(piece.text) for piece in (*context.before, *context.pieces))
+        assert sent <= UNITS_PER_TOKEN * 128
+        assert base == 0 or state.text[base] == " "
