@@ -15,7 +15,7 @@ from typing import Any
 from generator.engine.connection import Connection, leave
 from generator.engine.log import log
 from generator.engine.loop import Loop
-from generator.engine.models import LoadOptions
+from generator.engine.runner import LoadOptions
 from generator.messages import Hello, Ready
 
 EXIT_BAD_OPTIONS = 2

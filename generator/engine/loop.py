@@ -13,8 +13,8 @@ from collections.abc import Sequence as AnySequence
 from generator.engine.alternatives import choose_options
 from generator.engine.desk import Desk, Probe
 from generator.engine.log import log
-from generator.engine.models import LoadedModel, LoadFinished, LoadOptions, Models
-from generator.engine.runner import Interrupted, Row
+from generator.engine.models import LoadedModel, LoadFinished, Models
+from generator.engine.runner import Interrupted, LoadOptions, Row
 from generator.engine.sampling import BrokenLogits, Floats, Noise, sample
 from generator.engine.scheduler import Work
 from generator.engine.sequence import Sequence

@@ -9,27 +9,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from generator.engine.fake import load_fake
 from generator.engine.log import log
-from generator.engine.runner import LoadFailed, Runner
+from generator.engine.runner import LoadFailed, LoadOptions, Runner
 from generator.engine.scheduler import Scheduler
 from generator.engine.window import MIN_WINDOW
 from generator.messages import Event, ModelSpec, Status
 
 # So long a model that could not be loaded is not tried again for a mere edit.
 _RETRY_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """`root` is where relative folders are; `device` and `precision` may be `auto`; `threads` 0 is torch's choice."""
-
-    root: Path
-    device: str = "auto"
-    precision: str = "auto"
-    threads: int = 0
 
 
 class StepBudget:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from generator.engine.sampling import Floats
@@ -20,6 +21,16 @@ class Interrupted(Exception):
 
 class LoadFailed(Exception):
     """The model cannot be had; the message is a sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """`root` is where relative folders are; `device` and `precision` may be `auto`; `threads` 0 is torch's choice."""
+
+    root: Path
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,70 @@
+"""KV cache: keys and values of every sequence, in slots that are allocated once and written in place.
+
+Owns the tensors and which positions of a slot hold something. Knows nothing of tokens or of who holds a slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as AnySequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    num_heads: int
+    head_dim: int
+
+
+class KVCache:
+    """`keys[layer]` and `values[layer]` are `[slots, heads, window, head_dim]`; `lengths[slot]` positions hold."""
+
+    def __init__(
+        self, layers: AnySequence[LayerShape], num_slots: int, window: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        def allocate(shape: LayerShape) -> torch.Tensor:
+            return torch.zeros(num_slots, shape.num_heads, window, shape.head_dim, dtype=dtype, device=device)
+
+        self._keys = [allocate(shape) for shape in layers]
+        self._values = [allocate(shape) for shape in layers]
+        self._window = window
+        self.lengths = [0] * num_slots
+
+    def begin(self, slot: int, start: int) -> None:
+        """What stands from `start` on is about to be replaced. Raises IndexError if there is a hole before it."""
+        if not 0 <= start <= self.lengths[slot]:
+            raise IndexError(f"slot {slot} holds {self.lengths[slot]} positions, none can be written at {start}")
+        self.lengths[slot] = start
+
+    def write(self, layer: int, slot: int, start: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Store `[heads, tokens, head_dim]` at positions `start` and on. May be repeated."""
+        end = start + keys.shape[1]
+        if end > self._window:
+            raise IndexError(f"position {end} is beyond the window of {self._window}")
+        self._keys[layer][slot, :, start:end] = keys
+        self._values[layer][slot, :, start:end] = values
+
+    def read(self, layer: int, slot: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Views `[1, heads, end, head_dim]` of the first `end` positions."""
+        return self._keys[layer][slot, None, :, :end], self._values[layer][slot, None, :, :end]
+
+    def commit(self, slot: int, end: int) -> None:
+        """All layers have written up to `end`."""
+        self.lengths[slot] = end
+
+    def copy(self, source: int, target: int, num_tokens: int) -> None:
+        if num_tokens > self.lengths[source]:
+            raise IndexError(f"slot {source} holds {self.lengths[source]} positions, not {num_tokens}")
+        for tensor in (*self._keys, *self._values):
+            tensor[target, :, :num_tokens] = tensor[source, :, :num_tokens]
+        self.lengths[target] = num_tokens
+
+    def check_integrity(self) -> None:
+        """Raises ValueError if a position that should hold something cannot: out of range, or not a number."""
+        for slot, length in enumerate(self.lengths):
+            if not 0 <= length <= self._window:
+                raise ValueError(f"slot {slot} claims {length} of {self._window} positions")
+            for tensor in (*self._keys, *self._values):
+                if not torch.isfinite(tensor[slot, :, :length]).all():
+                    raise ValueError(f"slot {slot} holds something that is not a number")
