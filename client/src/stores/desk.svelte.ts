@@ -1,0 +1,148 @@
+/** The desk: what is on it (a story's sheets, or the empty prompt), the model menu, the library and the connection. */
+
+import { Connection, type Link } from "../sync/connection.ts"
+import type { Journal } from "../sync/journal.ts"
+import type { Menu, Mode, StoryEntry } from "../sync/protocol.ts"
+import { type NewStory, RequestFailed, rest } from "../sync/rest.ts"
+import { Inks } from "./inks.ts"
+import { Sheet } from "./sheet.svelte.ts"
+
+const ROUTE = /^#\/story\/([\w-]+)(?:\/([\w-]+))?$/
+
+export class Desk {
+  link = $state<Link>("connecting")
+  menu = $state.raw<Menu | null>(null)
+  stories = $state.raw<readonly StoryEntry[]>([])
+  /** The story on the desk; null: the empty prompt. */
+  story = $state.raw<StoryEntry | null>(null)
+  sheets = $state.raw<readonly Sheet[]>([])
+  active = $state.raw<Sheet | null>(null)
+  problem = $state("")
+
+  private readonly inks = new Inks()
+  private readonly connection: Connection
+  private created = ""
+
+  constructor(
+    private readonly journal: Journal,
+    private readonly nonce: string,
+  ) {
+    this.connection = new Connection(
+      (link) => this.linked(link),
+      (menu) => this.takeMenu(menu),
+    )
+    addEventListener("hashchange", () => void this.followRoute())
+    void this.followRoute()
+    void this.attempt(async () => this.takeMenu(await rest.menu()))
+  }
+
+  get running(): boolean {
+    return this.sheets.some((sheet) => sheet.running)
+  }
+
+  get unsaved(): number {
+    return this.sheets.reduce((sum, sheet) => sum + sheet.unsaved, 0)
+  }
+
+  get keptOnDevice(): boolean {
+    return this.sheets.every((sheet) => sheet.keptOnDevice)
+  }
+
+  entries(mode: Mode) {
+    return this.menu?.[mode] ?? []
+  }
+
+  inkOf = (model: string): number => this.inks.ofModel(model)
+
+  /** Makes a story, puts it on the desk and starts its model. Answers false, with `problem` said, if it can't. */
+  async create(story: NewStory): Promise<boolean> {
+    return this.attempt(async () => {
+      const made = await rest.create(story)
+      this.created = made.id
+      location.hash = `#/story/${made.id}`
+    })
+  }
+
+  /** Starts every sheet on the desk, or pauses them all if one is running. */
+  async toggle(): Promise<void> {
+    const running = this.running
+    await Promise.all(this.sheets.map((sheet) => (running ? sheet.pause() : sheet.start())))
+  }
+
+  retry = () => this.cut((sheet) => sheet.retry())
+  rewind = () => this.cut((sheet) => sheet.rewind())
+
+  listStories = () =>
+    this.attempt(async () => {
+      this.stories = await rest.stories()
+    })
+
+  async rename(story: StoryEntry, title: string): Promise<void> {
+    await this.attempt(async () => {
+      const renamed = await rest.rename(story.id, title)
+      if (this.story?.id === story.id) this.story = renamed
+    })
+    await this.listStories()
+  }
+
+  async remove(story: StoryEntry): Promise<void> {
+    if (this.story?.id === story.id) location.hash = ""
+    await this.attempt(() => rest.remove(story.id))
+    await this.listStories()
+  }
+
+  /** A cut keeps what it removed as another draft of the story. */
+  private async cut(act: (sheet: Sheet) => Promise<void>): Promise<void> {
+    if (this.active) await act(this.active)
+    const { story } = this
+    if (story) await this.attempt(async () => void (this.story = await rest.story(story.id)))
+  }
+
+  private async followRoute(): Promise<void> {
+    const [, id, draft] = ROUTE.exec(location.hash) ?? []
+    if (!id) return this.clear()
+    const done = await this.attempt(async () => {
+      const story = await rest.story(id)
+      // Drafts with a parent are what a cut kept; they come onto the desk only when asked for.
+      const shown = story.drafts.filter((entry) => (draft ? entry.id === draft : !entry.parent))
+      const start = this.created === id
+      this.created = ""
+      const focused = (sheet: Sheet) => (this.active = sheet)
+      const { connection, journal, inks, nonce } = this
+      const around = { connection, journal, inks, nonce }
+      this.story = story
+      this.sheets = shown.map((entry) => new Sheet(entry.id, around, focused, start))
+      this.active = this.sheets[0] ?? null
+    })
+    if (!done) this.clear()
+  }
+
+  private clear(): void {
+    this.story = null
+    this.sheets = []
+    this.active = null
+    void this.listStories()
+  }
+
+  private linked(link: Link): void {
+    this.link = link
+    if (link === "connected" && !this.menu) void this.attempt(async () => this.takeMenu(await rest.menu()))
+  }
+
+  private takeMenu(menu: Menu): void {
+    this.inks.learn(menu)
+    this.menu = menu
+  }
+
+  private async attempt(act: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await act()
+      this.problem = ""
+      return true
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error
+      this.problem = error.message
+      return false
+    }
+  }
+}

@@ -1,0 +1,184 @@
+/** One open draft, as the page shows it: its state in scalars, its commands, and the editor it lives in.
+ *
+ * The document itself never enters reactive state. */
+
+import { untrack } from "svelte"
+import { createStoryEditor, type StoryEditor } from "../editor/story-editor.ts"
+import { countWords } from "../editor/words.ts"
+import type { Connection } from "../sync/connection.ts"
+import { DocumentClient } from "../sync/document-client.ts"
+import type { Journal, Recovered } from "../sync/journal.ts"
+import { type DraftState, LostAnswer, type Requests, type Sampling, type Settings, type StateEvent } from "../sync/protocol.ts"
+import type { Inks } from "./inks.ts"
+
+/** What sheets need of the page around them. */
+export interface SheetSurroundings {
+  readonly connection: Connection
+  readonly journal: Journal
+  readonly inks: Inks
+  readonly nonce: string
+}
+
+const COUNT_WORDS_MS = 500
+/** How long a command waits for what was typed just before it. */
+const SETTLE_MS = 3_000
+
+export class Sheet {
+  phase = $state<DraftState>("paused")
+  detail = $state("")
+  model = $state("")
+  progress = $state(0)
+  speed = $state(0)
+  reaction = $state<number | null>(null)
+  sampling = $state.raw<Sampling | null>(null)
+  premise = $state<string | null>(null)
+  words = $state(0)
+  unsaved = $state(0)
+  live = $state(false)
+  opened = $state(false)
+  keptOnDevice = $state(true)
+  recovered = $state.raw<readonly Recovered[]>([])
+  /** What went wrong last, as a sentence; empty when all is well. */
+  problem = $state("")
+  /** The server refuses the draft for good. */
+  gone = $state(false)
+
+  private editor: StoryEditor | null = null
+  private document: DocumentClient | null = null
+  private window = 0
+  private counting: ReturnType<typeof setTimeout> | null = null
+
+  constructor(
+    readonly draft: string,
+    private readonly around: SheetSurroundings,
+    private readonly onFocus: (sheet: Sheet) => void,
+    private startWhenOpen = false,
+  ) {}
+
+  /** Whether a run is on, whatever keeps it from writing right now. */
+  get running(): boolean {
+    return !["paused", "ended", "failed"].includes(this.phase)
+  }
+
+  /** Puts the editor into `parent` and opens the draft; answers what takes both down again. */
+  attach = (parent: HTMLElement): (() => void) => untrack(() => this.open(parent))
+
+  private open(parent: HTMLElement): () => void {
+    const { connection, journal, inks, nonce } = this.around
+    const editor = createStoryEditor(parent, {
+      nonce,
+      label: "Story text",
+      inkOf: (author) => inks.ofAuthor(author),
+      onEdit: () => this.document?.edited(),
+      onComposing: () => this.document?.composing(),
+      onText: () => this.countSoon(),
+      onFocus: () => this.onFocus(this),
+    })
+    const document = new DocumentClient(this.draft, editor, connection, journal, {
+      opened: (answer) => {
+        this.take({ draft: this.draft, model: answer.settings.model, ...answer })
+        if (!this.opened) editor.focus()
+        this.opened = true
+        if (this.startWhenOpen) void this.start()
+        this.startWhenOpen = false
+      },
+      changed: () => this.refresh(),
+      recovered: () => void this.readRecovered(),
+      refused: (error) => {
+        this.problem = error.message
+        this.gone = true
+        editor.freeze(true)
+      },
+    })
+    this.editor = editor
+    this.document = document
+    const unlisten = connection.listen(this.draft, {
+      connected: () => document.connected(),
+      disconnected: () => document.disconnected(),
+      updates: (event) => document.receive(event),
+      state: (event) => this.take(event),
+    })
+    return () => {
+      unlisten()
+      document.close()
+      editor.destroy()
+      if (this.counting) clearTimeout(this.counting)
+    }
+  }
+
+  start = () => this.command("start", { draft: this.draft })
+  pause = () => this.command("pause", { draft: this.draft })
+
+  async retry(): Promise<void> {
+    await this.document?.settled(SETTLE_MS)
+    await this.command("retry", { draft: this.draft, revision: this.revision })
+  }
+
+  /** Takes back the model's last stretch. */
+  async rewind(): Promise<void> {
+    await this.document?.settled(SETTLE_MS)
+    await this.command("rewind", { draft: this.draft, revision: this.revision })
+  }
+
+  async configure(change: { model?: string; sampling?: Partial<Sampling>; premise?: string }): Promise<void> {
+    const settings = await this.command("configure", { draft: this.draft, ...change })
+    if (settings) this.takeSettings(settings)
+  }
+
+  async dropRecovered(id: string): Promise<void> {
+    await this.around.journal.dropRecovered(id)
+    await this.readRecovered()
+  }
+
+  private get revision(): number {
+    return this.document?.revision ?? 0
+  }
+
+  private async command<K extends keyof Requests>(event: K, payload: Requests[K][0]): Promise<Requests[K][1] | null> {
+    try {
+      const answer = await this.around.connection.request(event, payload)
+      this.problem = answer.ok ? "" : answer.error.message
+      return answer.ok ? answer : null
+    } catch (error) {
+      if (!(error instanceof LostAnswer)) throw error
+      this.problem = "The server did not answer. What you write is kept; try again when it is back."
+      return null
+    }
+  }
+
+  private take(event: StateEvent): void {
+    this.phase = event.state
+    this.detail = event.detail ?? ""
+    this.progress = event.progress ?? 0
+    this.speed = event.tokens_per_second ?? 0
+    this.reaction = event.reaction_ms ?? this.reaction
+    this.window = event.window ?? 0
+    this.takeSettings(event.settings)
+    const head = this.phase === "writing" ? "writing" : this.running ? "held" : "absent"
+    this.editor?.mark({ head, ink: this.around.inks.ofModel(this.model), window: this.window })
+  }
+
+  private takeSettings(settings: Partial<Settings>): void {
+    this.model = settings.model ?? this.model
+    this.sampling = settings.sampling ?? this.sampling
+    this.premise = settings.premise ?? this.premise
+  }
+
+  private refresh(): void {
+    if (!this.document) return
+    this.unsaved = this.document.unsaved
+    this.live = this.document.live
+    this.keptOnDevice = this.document.keptOnDevice
+  }
+
+  private countSoon(): void {
+    this.counting ??= setTimeout(() => {
+      this.counting = null
+      if (this.editor) this.words = countWords(this.editor.state.doc)
+    }, COUNT_WORDS_MS)
+  }
+
+  private async readRecovered(): Promise<void> {
+    this.recovered = await this.around.journal.recovered(this.draft)
+  }
+}

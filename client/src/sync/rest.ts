@@ -1,0 +1,47 @@
+/** The REST paths: the model menu and the stories of this browser. */
+
+import type { Menu, Mode, Sampling, StoryEntry, WireError } from "./protocol.ts"
+
+/** The server answered with an error, or could not be reached; the message is a sentence for the user. */
+export class RequestFailed extends Error {
+  override readonly name = "RequestFailed"
+}
+
+export interface NewStory {
+  readonly mode: Mode
+  readonly prompt: string
+  readonly model: string
+  readonly sampling?: Partial<Sampling>
+}
+
+export const rest = {
+  menu: () => call<Menu>("GET", "/api/models"),
+  stories: async () => (await call<{ stories: readonly StoryEntry[] }>("GET", "/api/stories")).stories,
+  story: (id: string) => call<StoryEntry>("GET", `/api/stories/${id}`),
+  create: (story: NewStory) => call<StoryEntry>("POST", "/api/stories", story),
+  rename: (id: string, title: string) => call<StoryEntry>("PATCH", `/api/stories/${id}`, { title }),
+  remove: (id: string) => call<unknown>("DELETE", `/api/stories/${id}`),
+}
+
+async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }
+  let response: Response
+  try {
+    response = await fetch(path, { method, ...sent })
+  } catch (error) {
+    throw new RequestFailed("The server can't be reached. It may have been stopped.", { cause: error })
+  }
+  const text = await response.text()
+  if (response.ok) return (text ? JSON.parse(text) : undefined) as T
+  throw new RequestFailed(messageOf(text) ?? `The server answered ${response.status}.`)
+}
+
+function messageOf(text: string): string | undefined {
+  try {
+    return (JSON.parse(text) as { error?: WireError }).error?.message
+  } catch (error) {
+    // A proxy in between answers with a page of its own.
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,29 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte"
+import { defineConfig } from "vitest/config"
+import { stamp } from "./build/stamp.ts"
+
+// Fixed names and no timestamps: what is built is committed, and must come out the same byte for byte.
+export default defineConfig({
+  base: "./",
+  publicDir: "public",
+  plugins: [svelte(), stamp()],
+  build: {
+    outDir: "../static",
+    emptyOutDir: false,
+    target: "es2022",
+    sourcemap: false,
+    modulePreload: false,
+    assetsInlineLimit: 0,
+    cssCodeSplit: false,
+    chunkSizeWarningLimit: 1024,
+    rolldownOptions: {
+      input: "src/main.ts",
+      output: { entryFileNames: "app.js", assetFileNames: nameOf, codeSplitting: false, format: "es" },
+    },
+  },
+  test: { environment: "node", include: ["tests/**/*.test.ts"] },
+})
+
+function nameOf(asset: { names: string[] }): string {
+  return asset.names.some((name) => name.endsWith(".css")) ? "app.css" : "[name][extname]"
+}
