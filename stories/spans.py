@@ -27,7 +27,12 @@ class Spans:
 
     @classmethod
     def of(cls, length: int, author: str) -> Spans:
-        return _gather([Span(length, author)])
+        return cls.of_runs([(length, author)])
+
+    @classmethod
+    def of_runs(cls, runs: Iterable[tuple[int, str]]) -> Spans:
+        """`(length, author)` of text without tokens, in order: the inverse of `runs`."""
+        return _gather(Span(length, author) for length, author in runs)
 
     @property
     def length(self) -> int:
@@ -159,7 +164,7 @@ def _inserted(update: Update) -> Spans:
         correct = sum(token.length for token in update.tokens) == total
     else:
         runs = update.authors or ((total, update.author),)
-        spans = _gather(Span(length, author) for length, author in runs)
+        spans = Spans.of_runs(runs)
         correct = all(length > 0 for length, _ in update.authors) and spans.length == total
     if not correct:
         raise InvalidChange("The tokens or authors of a change do not add up to the text it inserts.")

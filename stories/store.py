@@ -1,0 +1,229 @@
+"""Store: stories and drafts in one SQLite file.
+
+Owns every statement about stories and drafts, and what one transaction holds; texts are the draft log's.
+Has no threads and no locks: all calls come from one real thread, one after the other. Every method raises
+StoreError, most often StorageFailed, when the disk does not play along.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from stories import draft_log
+from stories.database import copy_to, migrations, open_database, reading, transaction
+from stories.draft_log import Unfolded
+from stories.errors import (
+    Damaged,
+    SchemaTooNew,
+    StorageFailed,
+    StoreError,
+    UnknownDraft,
+    UnknownRevision,
+    UnknownStory,
+)
+from stories.records import Commit, DraftEntry, HistoryRow, NewDraft, NewStory, StoredDraft, Story
+from stories.spans import Spans
+from stories.update import Update
+
+__all__ = [
+    "Commit",
+    "Damaged",
+    "DraftEntry",
+    "HistoryRow",
+    "NewDraft",
+    "NewStory",
+    "SchemaTooNew",
+    "StorageFailed",
+    "Store",
+    "StoreError",
+    "StoredDraft",
+    "Story",
+    "UnknownDraft",
+    "UnknownRevision",
+    "UnknownStory",
+]
+
+
+class Store:
+    """The stories in the file at `path`, which is created, checked and migrated when it is opened."""
+
+    def __init__(self, path: Path, scripts: Sequence[str] | None = None) -> None:
+        self._connection = open_database(path, migrations() if scripts is None else scripts)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def backup(self, path: Path) -> None:
+        """Write a copy of everything, as it is now, to the new file `path`."""
+        copy_to(self._connection, path)
+
+    def create_story(self, owner: str, story: NewStory) -> Story:
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT INTO story (id, owner, title, mode, updated) VALUES (?, ?, ?, ?, ?)",
+                (story.id, owner, story.title, story.mode, time.time()),
+            )
+            for draft in story.drafts:
+                self._insert_draft(story.id, draft)
+        return self.story(owner, story.id)
+
+    def stories(self, owner: str) -> list[Story]:
+        """Those of `owner`, the last changed first."""
+        with reading():
+            rows = self._connection.execute(
+                "SELECT id FROM story WHERE owner = ? ORDER BY updated DESC, id", (owner,)
+            ).fetchall()
+        return [self.story(owner, story) for (story,) in rows]
+
+    def story(self, owner: str, story_id: str) -> Story:
+        with reading():
+            row = self._connection.execute(
+                "SELECT title, mode, updated FROM story WHERE id = ? AND owner = ?", (story_id, owner)
+            ).fetchone()
+            if row is None:
+                raise UnknownStory("There is no such story.")
+            drafts = self._connection.execute(
+                "SELECT id, model, parent, forked_at, head, words FROM draft WHERE story = ? ORDER BY key", (story_id,)
+            ).fetchall()
+        title, mode, updated = row
+        entries = tuple(
+            DraftEntry(draft, model, parent, forked_at if parent else None, json.loads(head))
+            for draft, model, parent, forked_at, head, _ in drafts
+        )
+        return Story(story_id, title, mode, updated, max((row[-1] for row in drafts), default=0), entries)
+
+    def rename_story(self, owner: str, story_id: str, title: str) -> Story:
+        self.story(owner, story_id)
+        with transaction(self._connection):
+            self._connection.execute("UPDATE story SET title = ? WHERE id = ?", (title, story_id))
+        return self.story(owner, story_id)
+
+    def delete_story(self, owner: str, story_id: str) -> None:
+        """Remove it with all its drafts and their logs."""
+        self.story(owner, story_id)
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM story WHERE id = ?", (story_id,))
+
+    def add_draft(self, owner: str, story_id: str, draft: NewDraft) -> Story:
+        self.story(owner, story_id)
+        with transaction(self._connection):
+            self._insert_draft(story_id, draft)
+            self._touch(story_id)
+        return self.story(owner, story_id)
+
+    def delete_draft(self, owner: str, draft_id: str) -> None:
+        if self.draft_owner(draft_id) != owner:
+            raise UnknownDraft("There is no such draft.")
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM draft WHERE id = ?", (draft_id,))
+
+    def draft_owner(self, draft_id: str) -> str:
+        with reading():
+            row = self._connection.execute(
+                "SELECT owner FROM draft JOIN story ON story.id = draft.story WHERE draft.id = ?", (draft_id,)
+            ).fetchone()
+        if row is None:
+            raise UnknownDraft("There is no such draft.")
+        return str(row[0])
+
+    def load(self, draft_id: str) -> StoredDraft:
+        """The draft as it was last committed."""
+        key, revision = self._position(draft_id)
+        with reading():
+            story, owner, mode, head, parent, forked_at = self._connection.execute(
+                "SELECT story.id, owner, mode, head, parent, forked_at"
+                " FROM draft JOIN story ON story.id = draft.story WHERE key = ?",
+                (key,),
+            ).fetchone()
+            text, spans = draft_log.fold(self._connection, key, revision)
+        forked_at = forked_at if parent else None
+        return StoredDraft(draft_id, story, owner, mode, revision, text, spans, json.loads(head), parent, forked_at)
+
+    def updates(self, draft_id: str, start: int, end: int) -> list[Update]:
+        """The updates that lead from revision `start` to `end`. Raises UnknownRevision."""
+        key, revision = self._position(draft_id)
+        if not 0 <= start <= end <= revision:
+            raise UnknownRevision(f"The draft has no revisions {start} to {end}.")
+        with reading():
+            return draft_log.read_updates(self._connection, key, start, end)
+
+    def at(self, draft_id: str, revision: int) -> tuple[str, Spans]:
+        """Text and spans as they were at `revision`. Raises UnknownRevision."""
+        key, newest = self._position(draft_id)
+        if not 0 <= revision <= newest:
+            raise UnknownRevision(f"The draft has no revision {revision}.")
+        with reading():
+            return draft_log.fold(self._connection, key, revision)
+
+    def history(self, draft_id: str) -> list[HistoryRow]:
+        """Every update without its text, in order."""
+        key, _ = self._position(draft_id)
+        with reading():
+            return draft_log.read_history(self._connection, key)
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        """Make all of `commits` durable in one transaction, or, if anything is raised, none of them."""
+        with transaction(self._connection):
+            for commit in commits:
+                self._commit(commit)
+
+    def _commit(self, commit: Commit) -> None:
+        row = self._connection.execute(
+            "SELECT key, story, revision, unfolded,"
+            " (SELECT max(revision) FROM snapshot WHERE draft = key) FROM draft WHERE id = ?",
+            (commit.draft,),
+        ).fetchone()
+        if row is None:
+            raise UnknownDraft("There is no such draft.")
+        key, story, stored, size, snapshot = row
+        _check(commit, stored)
+        revision = stored + len(commit.updates)
+        size += draft_log.append(self._connection, key, stored, commit.updates)
+        if Unfolded(revision - snapshot, size).needs_snapshot(len(commit.text)):
+            draft_log.write_snapshot(self._connection, key, revision, commit.text, commit.spans)
+            self._connection.execute("UPDATE draft SET words = ? WHERE key = ?", (len(commit.text.split()), key))
+            size = 0
+        self._connection.execute(
+            "UPDATE draft SET revision = ?, unfolded = ?, head = ?, model = coalesce(?, model) WHERE key = ?",
+            (revision, size, json.dumps(dict(commit.head)), commit.head.get("model"), key),
+        )
+        for fork in commit.forks:
+            self._insert_draft(story, fork)
+        self._touch(story)
+
+    def _insert_draft(self, story_id: str, draft: NewDraft) -> None:
+        cursor = self._connection.execute(
+            "INSERT INTO draft (id, story, parent, forked_at, revision, model, head, words, unfolded)"
+            " VALUES (?, ?, ?, ?, 0, ?, ?, ?, 0)",
+            (
+                *(draft.id, story_id, draft.parent, draft.forked_at, draft.model),
+                *(json.dumps(dict(draft.head)), len(draft.text.split())),
+            ),
+        )
+        assert cursor.lastrowid is not None
+        draft_log.write_snapshot(self._connection, cursor.lastrowid, 0, draft.text, draft.spans)
+
+    def _touch(self, story_id: str) -> None:
+        self._connection.execute("UPDATE story SET updated = ? WHERE id = ?", (time.time(), story_id))
+
+    def _position(self, draft_id: str) -> tuple[int, int]:
+        """The draft's number in the database, and its revision."""
+        with reading():
+            row = self._connection.execute("SELECT key, revision FROM draft WHERE id = ?", (draft_id,)).fetchone()
+        if row is None:
+            raise UnknownDraft("There is no such draft.")
+        return row[0], row[1]
+
+
+def _check(commit: Commit, stored: int) -> None:
+    """Refuse what would leave a gap in the log, or a log that does not lead to its text."""
+    if commit.revision != stored:
+        raise StoreError(f"The draft is at revision {stored}, not {commit.revision}.")
+    lengths = {len(commit.text), commit.spans.length}
+    if commit.updates:
+        lengths.add(commit.updates[-1].changes.new_length)
+    if len(lengths) != 1:
+        raise StoreError("The updates of a draft do not lead to its text.")
