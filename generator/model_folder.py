@@ -1,0 +1,162 @@
+"""A model's folder on this machine: whether a name may mean one, and whether the engine can use what is in it.
+
+Owns the rules for paths and files of models, each with its reason in a sentence. Reads configurations and the heads
+of weight files only; nothing of a model is ever run here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+# Families of transformers whose attention goes through its attention interface, where the engine takes it over.
+SUPPORTED_TYPES = (
+    "gpt2",
+    *("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "olmo", "olmo2"),
+    *("gpt_neox", "phi", "phi3", "stablelm", "starcoder2"),
+)
+MAX_CONFIG_BYTES = 4 * 1024 * 1024
+
+_FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.model",))
+_CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json")
+
+
+class Unusable(Exception):
+    """The folder cannot be offered; the message is the reason, as a sentence for the menu."""
+
+
+def locate(root: Path, name: str) -> Path | None:
+    """The folder `name` under `root`, or None where there is none. Raises Unusable for a name that leads, or could
+    lead on some system, out of `root` or to a device."""
+    parts = name.split("/")
+    if not all(_is_plain(part) for part in parts):
+        raise Unusable("A model's folder is named by its path from the folder of server.py, with / between the parts.")
+    folder = root.joinpath(*parts)
+    if not folder.is_dir():
+        return None
+    _check_inside(folder, root)
+    return folder
+
+
+def check(folder: Path, within: Path) -> None:
+    """Raises Unusable unless `folder` holds a model the engine can load, all of it inside `within`."""
+    for name in _CONFIGS:
+        if (path := folder / name).exists():
+            _check_inside(path, within)
+            check_config(_read_json(path))
+    if not (folder / "config.json").is_file():
+        raise Unusable("There is no config.json in its folder.")
+    check_type(_read_json(folder / "config.json"))
+    weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+    if weights is None:
+        raise Unusable("There are no weights in its folder (model.safetensors or pytorch_model.bin).")
+    for part in _weight_files(weights):
+        _check_inside(part, within)
+        _check_weights(part)
+    if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
+        raise Unusable("There is no tokenizer in its folder (tokenizer.json, or vocab.json and merges.txt).")
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raises Unusable if a configuration, or a part of it, names code of the model's own."""
+    for key, value in config.items():
+        names_code = key in ("auto_map", "custom_generate") or (
+            # Some versions of transformers wrote `_attn_implementation_autoset: true`, which names nothing.
+            key.startswith("_attn_implementation") and not isinstance(value, bool)
+        )
+        if names_code:
+            raise Unusable(f"Its configuration asks for code of its own ({key}), which is never run here.")
+        if isinstance(value, dict):
+            check_config(value)
+
+
+def check_type(config: Mapping[str, Any]) -> None:
+    """Raises Unusable if `config.json` describes a model the engine cannot run."""
+    model_type = config.get("model_type")
+    if model_type not in SUPPORTED_TYPES:
+        raise Unusable(f"Models of type {str(model_type)[:40]!r} are not supported.")
+
+
+def _is_plain(part: str) -> bool:
+    """Whether this part of a path means the same plain folder on every system."""
+    return (
+        0 < len(part) <= 255
+        and part not in (".", "..")
+        and part[-1] not in ". "
+        and not _FORBIDDEN.search(part)
+        and not _DEVICE.fullmatch(part)
+    )
+
+
+def _check_inside(path: Path, root: Path) -> None:
+    try:
+        inside = path.resolve(strict=True).is_relative_to(root.resolve(strict=True))
+    except (OSError, RuntimeError) as error:
+        raise Unusable(f"{path.name} cannot be read ({_why(error)}).") from error
+    if not inside or path.resolve() == root.resolve():
+        raise Unusable(f"{path.name} leads out of the folder of server.py, and only models inside it are loaded.")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise Unusable(f"Its {path.name} is too large.")
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise Unusable(f"Its {path.name} cannot be read ({_why(error)}).") from error
+    if not isinstance(value, dict):
+        raise Unusable(f"Its {path.name} is not a configuration.")
+    return value
+
+
+def _weight_files(weights: Path) -> Iterator[Path]:
+    """The file itself, or the parts that an index names."""
+    if weights.suffix != ".json":
+        yield weights
+        return
+    parts = _read_json(weights).get("weight_map")
+    if not isinstance(parts, dict) or not all(isinstance(name, str) and _is_plain(name) for name in parts.values()):
+        raise Unusable(f"Its {weights.name} is not an index of weights.")
+    yield from (weights.parent / name for name in sorted(set(parts.values())))
+
+
+def _check_weights(path: Path) -> None:
+    """A download that broke off, or that fetched Git's pointer instead of the file, is worth a clear word."""
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            head = file.read(64)
+            if head.startswith(b"version https://git-lfs"):
+                raise Unusable(f"{path.name} is a Git LFS pointer, not the weights; run git lfs pull.")
+            if path.suffix == ".safetensors" and not _is_whole(head, file, size):
+                raise Unusable(f"{path.name} is damaged or incomplete; copy it again.")
+    except OSError as error:
+        raise Unusable(f"{path.name} cannot be read ({_why(error)}).") from error
+
+
+def _is_whole(head: bytes, file: Any, size: int) -> bool:
+    """Whether a safetensors file is as long as its head (length, then JSON with every tensor's place) says."""
+    if len(head) < 8:
+        return False
+    (length,) = struct.unpack("<Q", head[:8])
+    if length > min(size - 8, 100_000_000):
+        return False
+    file.seek(8)
+    try:
+        tensors = json.loads(file.read(length))
+        ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return False
+    return all(isinstance(end, int) for end in ends) and size == 8 + int(length) + max(ends, default=0)
+
+
+def _why(error: Exception) -> str:
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is damaged"
