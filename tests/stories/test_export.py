@@ -57,7 +57,7 @@ def test_text_and_markdown_come_back_as_the_users(data: st.DataObject, title: st
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"\xef\xbb\xbfone\r\ntwo\rthree\n", "one\ntwo\nthree\n"),
+        (b"\xef\xbb\xbfone\r\ntwo\rthree\n\n", "one\ntwo\nthree\n"),
         ("naïve".encode("utf-16"), "naïve"),
         (b"", ""),
         (b"#hashtag\nstory", "#hashtag\nstory"),
