@@ -61,6 +61,7 @@ class WebApp:
         self._edge = edge
         self.metrics = Metrics()
         self.flask = Flask("storygen", root_path=str(edge.root), static_folder=None)
+        self.flask.url_map.merge_slashes = False  # it would answer with a redirect to another path
         self.flask.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
         secure = (edge.public_origin or "").lower().startswith("https://")
         self._owners = Owners(edge.key, edge.port, secure)

@@ -8,7 +8,6 @@ attachments without bound and leaves failed events unanswered.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,10 +19,12 @@ from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, DISCONNECT, 
 from web.concurrency import THREADING, cut
 from web.errors import refusal
 from web.metrics import Metrics
+from web.threaded_websocket import ThreadedWebSocket
 from web.token_bucket import TokenBucket
 
 NAMESPACE = "/story"
-_PRIVATE = ("_handle_connect", "_handle_disconnect", "_send_packet", "_handle_eio_message")
+_PRIVATE = ("_handle_connect", "_handle_disconnect", "_handle_eio_disconnect", "_send_packet")
+_LINGER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,9 @@ class SocketGuard:
         self._events: frozenset[str] = frozenset()
         self._aside: frozenset[str] = frozenset()
         server.eio.on("message", self.message)
+        server.eio.on("disconnect", self.disconnected)
         if server.eio.async_mode == THREADING:
-            websocket = functools.partial(server.eio._async["websocket"], max_message_size=limits.frame_bytes)
-            server.eio._async = {**server.eio._async, "websocket": websocket}
+            server.eio._async = {**server.eio._async, "websocket": ThreadedWebSocket}
 
     def answer_with(
         self, events: Collection[str], aside: Collection[str], answer: Answer, answered: Callable[[str], None]
@@ -113,6 +114,18 @@ class SocketGuard:
         if self.is_slow(eio_sid):
             self.drop(eio_sid)
         self._server.sleep(0)  # a client that always has more to read must not keep the others waiting
+
+    def disconnected(self, eio_sid: str, reason: str) -> None:
+        """Engine.IO has given this connection up; a client that neither reads nor hangs up would still keep the
+        tasks that read from it and write to it."""
+        environ = self._server.environ.get(eio_sid)
+        self._server._handle_eio_disconnect(eio_sid, reason)
+        if environ is not None:
+            self._server.start_background_task(self._cut_later, environ)
+
+    def _cut_later(self, environ: dict[str, Any]) -> None:
+        self._server.sleep(_LINGER_SECONDS)  # for what is still on its way to the client
+        cut(environ)
 
     def is_slow(self, eio_sid: str) -> bool:
         """Whether more waits to be sent to this client than a client that reads lets pile up."""
@@ -169,7 +182,7 @@ class SocketGuard:
 
     def _packet(self, eio_sid: str, packet: TextPacket, traffic: Traffic) -> None:
         allowed = traffic.events.take()
-        if packet.packet_type == EVENT:
+        if packet.packet_type == EVENT and packet.namespace == NAMESPACE:
             self._event(eio_sid, packet, traffic, allowed)
         elif packet.packet_type == CONNECT and allowed:
             self._server._handle_connect(eio_sid, packet.namespace, packet.data)
@@ -179,7 +192,7 @@ class SocketGuard:
             self._metrics.reject("packet")
 
     def _event(self, eio_sid: str, packet: TextPacket, traffic: Traffic, allowed: bool) -> None:
-        sid = self._server.manager.sid_from_eio_sid(eio_sid, packet.namespace or "/")
+        sid = self._server.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
         problem = self._problem(packet, traffic, allowed, sid)
         if problem is not None:
             self._metrics.reject(problem[0])
@@ -194,7 +207,7 @@ class SocketGuard:
     def _problem(self, packet: TextPacket, traffic: Traffic, allowed: bool, sid: str | None) -> tuple[str, str] | None:
         if not allowed:
             return "rate_limited", "Too many events at once; wait a moment."
-        if sid is None or packet.namespace != NAMESPACE or not self._server.manager.is_connected(sid, NAMESPACE):
+        if sid is None or not self._server.manager.is_connected(sid, NAMESPACE):
             return "protocol", f"Connect to {NAMESPACE} first."
         data = packet.data
         if not isinstance(data, list) or not data or not isinstance(data[0], str):

@@ -1,0 +1,77 @@
+"""Ten thousand malformed events: each is answered `{ok: false}` in time, and none reaches the desk."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+
+from tests.web.conftest import EdgeServer
+from tests.web.edge_server import DRAFT
+from tests.web.raw_page import RawPage
+from web.namespace import EVENTS
+from web.payloads import fields_of
+
+EVENTS_IN_ALL = 5_000  # in each of the two modes
+BATCH = 100
+# Malformed for every field there is.
+WRONG = (
+    "null",
+    "NaN",
+    "-1",
+    "1.5",
+    "1e999",
+    "[]",
+    "[null]",
+    '{"a":[1]}',
+    r'"\ud800"',
+    '"\\u0000"',
+    "[[[[]]]]",
+    "9" * 400,
+)
+
+
+def malformed(random_: random.Random) -> str:
+    """The part of a packet after its id: an event's name and data, wrong in one of many ways."""
+    name = random_.choice([*EVENTS, *EVENTS, "connect", "disconnect", "", "nothing", "__class__", "x" * 1000])
+    wrong = random_.choice(WRONG)
+    good = f'"draft":"{DRAFT}"'
+    shapes = [
+        f'["{name}"]',
+        f'["{name}",{wrong}]',
+        f'["{name}",{{{good}}},{{{good}}}]',
+        f'["{name}",{{"draft":{wrong}}}]',
+        f'["{name}",{{{good},"surplus":{wrong}}}]',
+        f"[{wrong},{{{good}}}]",
+        f'{{"event":"{name}"}}',
+        f'["{name}",{{{good}',
+        "",
+        wrong,
+    ]
+    if name in EVENTS:
+        field = random_.choice(list(fields_of(EVENTS[name].payload)))
+        shapes.append(f'["{name}",{{{good},{json.dumps(field)}:{wrong}}}]' if field != "draft" else f'["{name}",{{}}]')
+    return random_.choice(shapes)
+
+
+def test_malformed_events_are_answered_and_change_nothing(edge: EdgeServer) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
+    random_ = random.Random(seed)
+    with edge.page() as page:
+        before = page.call("start", {"draft": DRAFT})["epoch"]
+        for batch in range(EVENTS_IN_ALL // BATCH):
+            send_batch(page, random_, 1000 + batch * BATCH)
+        assert page.call("start", {"draft": DRAFT})["epoch"] == before, "the desk was never called"
+
+
+def send_batch(page: RawPage, random_: random.Random, first_id: int) -> None:
+    sent = {first_id + n: malformed(random_) for n in range(BATCH)}
+    began = time.monotonic()
+    for number, rest in sent.items():
+        page.send(f"42/story,{number}{'' if rest[:1].isdigit() else rest}")
+    for number, rest in sent.items():
+        answer = page.ack(number)
+        assert answer["ok"] is False, rest
+        assert answer["error"]["message"], rest
+    assert time.monotonic() - began < 5, "a second for each, with a batch of a hundred on a busy machine"
