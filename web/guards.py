@@ -47,7 +47,9 @@ HEADERS = {
 
 def own_origins(host: str, port: int, public_origin: str | None) -> frozenset[str]:
     """The origins the page may come from: this computer by its usual names, the bound address, the public one."""
-    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
+    names = {"127.0.0.1", "localhost", "[::1]"}
+    if host not in ("0.0.0.0", "::"):  # these mean every address and are none
+        names.add(f"[{host}]" if ":" in host else host.lower())
     own = {f"http://{name}:{port}" if port != 80 else f"http://{name}" for name in names}
     return frozenset(own | ({public_origin.rstrip("/").lower()} if public_origin else set()))
 
