@@ -175,23 +175,40 @@ def rebase(updates: Sequence[Update], over: Iterable[Update]) -> tuple[Update, .
     Those that `over` already contains (the client repeats a push whose answer was lost) are left out:
     the n-th update of the client in `over` is the n-th of `updates`. Returns the new ones, which apply to
     the text after `over`.
+
+    One accepted update after the other, as the pages do it: over their composition, as in
+    @codemirror/collab, a text can come out otherwise (docs/decisions/0002).
     """
-    missed: ChangeSet | None = None
-    known = 0
-    for accepted in over:
-        if known < len(updates) and updates[known].client == accepted.client:
-            missed = missed.map(updates[known].changes, before=True) if missed is not None else None
-            known += 1
-        else:
-            missed = missed.compose(accepted.changes) if missed is not None else accepted.changes
-    fresh = []
-    for update in updates[known:]:
-        if missed is not None:
-            rebased = update.changes.map(missed)
-            missed = missed.map(update.changes, before=True)
-            update = replace(update, changes=rebased)
-        fresh.append(update)
-    return tuple(fresh)
+    pending = list(updates)
+    for accepted in _appends_joined(over):
+        if pending and pending[0].client == accepted.client:
+            del pending[0]
+            continue
+        changes = accepted.changes
+        for index, update in enumerate(pending):
+            pending[index] = replace(update, changes=update.changes.map(changes))
+            changes = changes.map(update.changes, before=True)
+    return tuple(pending)
+
+
+def _appends_joined(over: Iterable[Update]) -> Iterator[Update]:
+    """A model's appends as one each: thousands of them may have come since, and joined they map the same."""
+    last: Update | None = None
+    for update in over:
+        if last is not None and _is_append(last) and _is_append(update):
+            last = replace(last, changes=last.changes.compose(update.changes))
+            continue
+        if last is not None:
+            yield last
+        last = update
+    if last is not None:
+        yield last
+
+
+def _is_append(update: Update) -> bool:
+    *kept, (length, insert) = update.changes.sections or ((1, None),)
+    is_insertion = not length and insert is not None
+    return update.client == "model" and is_insertion and all(insert is None for _, insert in kept)
 
 
 def _check_lengths(expected: int, actual: int) -> None:

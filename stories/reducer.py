@@ -6,11 +6,11 @@ nothing of storage, sockets, engines, clocks or randomness: times and ids come i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from stories.changes import ChangeSet, rebase
-from stories.draft import NO_VIEWER_SECONDS, DraftState, Lease, Run, Settings
+from stories.draft import NO_VIEWER_SECONDS, DraftState, Lease, Run
 from stories.events import (
     Configure,
     Edit,
@@ -27,7 +27,7 @@ from stories.events import (
     Viewed,
     Wrote,
 )
-from stories.spans import Spans
+from stories.step import Fork, Refused, Step
 from stories.update import MODEL_CLIENT, SERVER_CLIENT, USER, Update
 from stories.utf16 import splits_pair
 
@@ -37,35 +37,6 @@ LEASE_SECONDS = 1.0
 IDLE_LEASE_SECONDS = 10.0
 UNSEEN_TOKENS = 512
 MAX_TEXT_UNITS = 16_000_000
-
-
-class Refused(Exception):
-    """The event can't be applied; nothing changed. `code` is one of the contract's error codes."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class Fork:
-    """A new sibling draft: this text as it stood at `forked_at`."""
-
-    draft: str
-    text: str
-    spans: Spans
-    settings: Settings
-    forked_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What an event led to: the next state, the updates that led there (one revision each), and forks."""
-
-    state: DraftState
-    updates: tuple[Update, ...] = ()
-    forks: tuple[Fork, ...] = ()
 
 
 def reduce(state: DraftState, event: Event) -> Step:

@@ -123,3 +123,30 @@ def test_lengths_must_agree() -> None:
 def test_a_change_that_halves_a_character(value: object) -> None:
     with pytest.raises(InvalidChange):
         check_surrogates(ChangeSet.from_json(value), "\ud83d\ude00")
+
+
+@given(st.data())
+def test_a_rebase_over_joined_appends_is_one_over_each(data: st.DataObject) -> None:
+    text = mine = reached = data.draw(texts())
+    pushed, over = list[Update](), list[Update]()
+    for _ in range(data.draw(st.integers(1, 3))):
+        pushed.append(Update("one", "user", data.draw(changes_to(mine))))
+        mine = pushed[-1].changes.apply(mine)
+    for _ in range(data.draw(st.integers(1, 6))):
+        if data.draw(st.booleans()):
+            over.append(Update("model", "model:m", ChangeSet.insert(len(reached), len(reached), "ab")))
+        else:
+            over.append(Update("two", "user", data.draw(changes_to(reached))))
+        reached = over[-1].changes.apply(reached)
+    pending = [update.changes for update in pushed]
+    for accepted in over:
+        moving = accepted.changes
+        for index, own in enumerate(pending):
+            pending[index] = own.map(moving)
+            moving = moving.map(own, before=True)
+        mine = moving.apply(mine)
+    rebased = [update.changes for update in rebase(pushed, over)]
+    assert rebased == pending
+    for changes in rebased:
+        reached = changes.apply(reached)
+    assert reached == mine, text

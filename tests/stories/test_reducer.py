@@ -10,7 +10,8 @@ import pytest
 from stories.changes import ChangeSet
 from stories.draft import Settings, restore
 from stories.events import Configure, Hold, Left, Moved, Pause, Rewind, Stopped, Viewed
-from stories.reducer import MAX_TEXT_UNITS, Refused
+from stories.reducer import MAX_TEXT_UNITS
+from stories.step import Refused
 from stories.update import USER, Update
 from tests.stories.writers import Authority, Page
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from stories.draft import Settings
 from stories.events import Configure, Pause, Resent, Rewind
-from stories.reducer import Refused
+from stories.step import Refused
 from stories.update import MODEL_CLIENT, SERVER_CLIENT, USER
 from tests.stories.writers import Authority, Page
 

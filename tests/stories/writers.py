@@ -12,8 +12,9 @@ from itertools import count
 from stories.changes import ChangeSet
 from stories.draft import DraftState, Settings
 from stories.events import Edit, Event, Start, Tick, Wrote
-from stories.reducer import Step, reduce
+from stories.reducer import reduce
 from stories.spans import Spans
+from stories.step import Step
 from stories.update import USER, Token, Update
 
 

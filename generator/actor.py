@@ -1,0 +1,253 @@
+"""Actor: one draft's events, one after another.
+
+Owns the draft's state while it is open: takes turns in order, reduces, commits, and only then publishes,
+answers and tells the engine; so nobody ever sees what is not durable. Knows nothing of who asks or why.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from generator.errors import SessionError
+from generator.report import Report
+from generator.scribe import Scribe
+from generator.surroundings import Surroundings
+from generator.update_json import update_json
+from stories.draft import DraftState, new_head, restore
+from stories.events import Event, Moved, Stopped, Tick, Wrote
+from stories.reducer import reduce
+from stories.step import Fork, Refused
+from stories.store import Commit, NewDraft, StoredDraft, StoreError
+from stories.update import Update
+
+MAX_BEHIND = 5_000
+RECENT_UPDATES = 1_000
+PUBLISH_SECONDS = 0.03
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Something to do in the actor's turn: an event to reduce, then an answer to give after the commit."""
+
+    event: Callable[[], Event]
+    answer: Callable[[], Any] | None = None
+    done: Future[Any] | None = None
+
+
+class Actor:
+    def __init__(self, stored: StoredDraft, around: Surroundings) -> None:
+        self.draft = stored.id
+        self.state = restore(stored.id, stored.revision, stored.text, stored.spans, stored.head)
+        self.report = Report(self.draft)
+        self.scribe = Scribe(self.draft, stored.owner, stored.mode, around)
+        self._around = around
+        self._head = self.state.head()
+        self._recent: deque[Update] = deque(maxlen=RECENT_UPDATES)
+        self._inbox: queue.Queue[_Turn | None] = queue.Queue()
+        self._published = 0.0
+        self._thread = threading.Thread(target=self._loop, name=f"draft-{self.draft[:8]}", daemon=True)
+        self._thread.start()
+
+    def ask(self, event: Callable[[], Event], answer: Callable[[], Answer]) -> Answer:
+        """Blocks until the event is durable, then returns `answer`; both are called in the actor's turn.
+
+        Raises SessionError.
+        """
+        done: Future[Answer] = Future()
+        self._inbox.put(_Turn(event, answer, done))
+        return done.result()
+
+    def post(self, event: Callable[[], Event]) -> None:
+        """Like `ask`, for those who don't wait."""
+        self._inbox.put(_Turn(event))
+
+    @property
+    def has_turns(self) -> bool:
+        return not self._inbox.empty()
+
+    def end(self) -> None:
+        """Ends the actor after what is already in its inbox."""
+        self._inbox.put(None)
+
+    def joined(self) -> None:
+        """Returns when the actor has ended."""
+        self._thread.join()
+
+    def log_since(self, revision: int) -> tuple[Update, ...]:
+        """The updates from `revision` to the head. Raises Refused `behind` where the log doesn't reach."""
+        count = self.state.revision - revision
+        if not 0 <= count <= MAX_BEHIND:
+            raise Refused("behind", "this page is too far behind; open the draft again")
+        recent = list(self._recent)
+        if count <= len(recent):
+            return tuple(recent[len(recent) - count :])
+        older = self._around.stored_updates(self.draft, revision, self.state.revision - len(recent))
+        return (*older, *recent)
+
+    def _loop(self) -> None:
+        while True:
+            turns = self._take()
+            ending = None in turns
+            try:
+                self._play([turn for turn in turns if turn is not None])
+            except Exception:
+                log.exception("a turn of draft %s failed", self.draft)
+            if ending:
+                self.scribe.forget()
+                return
+
+    def _take(self) -> list[_Turn | None]:
+        """The turns that wait, or a tick when one is due. Model text collects for `PUBLISH_SECONDS`."""
+        now = time.monotonic()
+        deadline = self.state.deadline(now)
+        pulse = self.report.next_pulse(self.state, now)
+        due = min((at for at in (deadline, pulse) if at is not None), default=None)
+        try:
+            turns: list[_Turn | None] = [self._inbox.get(timeout=None if due is None else max(0.0, due - now))]
+        except queue.Empty:
+            return [_Turn(lambda: Tick(time.monotonic()))]
+        while True:
+            wait = self._published + PUBLISH_SECONDS - time.monotonic()
+            patient = wait > 0 and all(turn is not None and turn.done is None for turn in turns)
+            try:
+                turns.append(self._inbox.get(timeout=wait) if patient else self._inbox.get_nowait())
+            except queue.Empty:
+                return turns
+
+    def _play(self, turns: list[_Turn]) -> None:
+        before, updates, forks = self.state, list[Update](), list[Fork]()
+        answered: list[_Turn] = []
+        wrote: Wrote | None = None
+        try:
+            for turn in turns:
+                event = self._event_of(turn)
+                if isinstance(event, Wrote) and wrote and wrote.epoch == event.epoch:
+                    wrote = _joined(wrote, event)
+                    continue
+                if wrote:
+                    self._reduce(wrote, updates, forks)
+                wrote = event if isinstance(event, Wrote) else None
+                if event and not wrote and self._reduce(event, updates, forks, turn):
+                    answered.append(turn)
+            if wrote:
+                self._reduce(wrote, updates, forks)
+            self._commit(before, updates, forks)
+        except StoreError as error:
+            self._revert(before, error)
+            self._refuse(answered, SessionError("storage", str(error)))
+            return
+        except Exception:
+            self.state = before
+            self._recent.clear()
+            self._refuse(turns, SessionError("invalid", "this could not be done; the server's log says why"))
+            raise
+        self._publish(before.revision, updates)
+        self._tell_engine()
+        for turn in answered:
+            self._answer(turn)
+        self.publish_state()
+
+    def _event_of(self, turn: _Turn) -> Event | None:
+        try:
+            return turn.event()
+        except (Refused, SessionError) as refusal:
+            self._refuse([turn], SessionError(refusal.code, refusal.message))
+            return None
+
+    def _reduce(self, event: Event, updates: list[Update], forks: list[Fork], turn: _Turn | None = None) -> bool:
+        try:
+            step = reduce(self.state, event)
+        except Refused as refusal:
+            if turn:
+                self._refuse([turn], SessionError(refusal.code, refusal.message))
+            return False
+        self.state = step.state
+        self._recent.extend(step.updates)
+        updates.extend(step.updates)
+        forks.extend(step.forks)
+        return True
+
+    def _commit(self, before: DraftState, updates: Sequence[Update], forks: Sequence[Fork]) -> None:
+        state, head = self.state, self.state.head()
+        if not updates and not forks and head == self._head:
+            return
+        siblings = tuple(self._sibling(fork) for fork in forks)
+        self._around.committer.commit(
+            Commit(self.draft, before.revision, tuple(updates), head, state.text, state.spans, siblings)
+        )
+        self._head = head
+
+    def _sibling(self, fork: Fork) -> NewDraft:
+        head = new_head(fork.settings, fork.spans)
+        return NewDraft(fork.draft, fork.settings.model, head, fork.text, fork.spans, self.draft, fork.forked_at)
+
+    def _revert(self, before: DraftState, error: StoreError) -> None:
+        """Back to what is durable: nobody may build on text that a restart would lose."""
+        log.error("draft %s could not be stored: %s", self.draft, error)
+        self._recent.clear()
+        self.state = replace(before, run=None, outcome="failed", reason=f"Not saved: {error}", granted=0)
+        self._tell_engine()
+        self.publish_state(always=True)
+
+    def _tell_engine(self) -> None:
+        try:
+            self.scribe.tell(self.state, self._moved)
+        except SessionError as error:
+            self.state = reduce(self.state, Stopped(self.state.epoch, "failed", error.message)).state
+
+    def _moved(self, base: int) -> DraftState:
+        self.state = reduce(self.state, Moved(self.state.epoch, base - self.state.set_base)).state
+        self.state = replace(self.state, set_base=self.state.base)
+        return self.state
+
+    def _answer(self, turn: _Turn) -> None:
+        if turn.done is None:
+            return
+        try:
+            turn.done.set_result(turn.answer() if turn.answer else None)
+        except (SessionError, Refused) as error:
+            turn.done.set_exception(SessionError(error.code, error.message))
+        except Exception as error:  # noqa: BLE001 -- whoever waits must be answered; the loop logs it
+            turn.done.set_exception(error)
+
+    def _refuse(self, turns: Sequence[_Turn], error: SessionError) -> None:
+        for turn in turns:
+            if turn.done is not None and not turn.done.done():
+                turn.done.set_exception(error)
+
+    def _publish(self, revision: int, updates: Sequence[Update]) -> None:
+        if not updates:
+            return
+        self._published = time.monotonic()
+        self.report.wrote(updates, self.state, self._published)
+        for number, update in enumerate(updates, revision):  # one each: see docs/decisions/0002
+            body = {
+                "draft": self.draft,
+                "revision": number,
+                "epoch": self.state.epoch,
+                "updates": [update_json(update)],
+            }
+            self._around.publish(self.draft, "updates", body)
+
+    def publish_state(self, always: bool = False) -> None:
+        """Says the state if there is something new to say, or in any case. Only in the actor's turn."""
+        now = time.monotonic()
+        body = self.report.due(self.state, self.scribe, now, always)
+        if body is not None:
+            self._around.publish(self.draft, "state", body)
+
+
+def _joined(first: Wrote, second: Wrote) -> Wrote:
+    return replace(first, text=first.text + second.text, tokens=first.tokens + second.tokens)
