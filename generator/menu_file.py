@@ -5,6 +5,7 @@ Owns reading that one JavaScript statement. Knows nothing of whether the models 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -65,8 +66,17 @@ def _evaluate(text: str) -> dict[str, Any]:
                 "line {line}, column {column}: unexpected {what}".format(**place.groupdict())
             ) from error
         raise MenuFileError(str(error)) from error
-    assert isinstance(value, dict)  # it begins with a brace
-    return value
+    return _with_whole_characters(value)
+
+
+def _with_whole_characters(value: dict[str, Any]) -> dict[str, Any]:
+    """json5 leaves characters that are written as two escapes in halves; json joins them."""
+    joined: dict[str, Any] = json.loads(json.dumps(value))
+    try:
+        json.dumps(joined, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise MenuFileError("an escape in it stands for half a character") from error
+    return joined
 
 
 def _object_of(text: str, name: str) -> tuple[int, int]:

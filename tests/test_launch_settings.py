@@ -1,0 +1,114 @@
+"""The settings table: flags and variables say the same, mistakes are one sentence, and README.md lists them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.settings import SETTINGS, Setting, Settings, SettingsError, parse
+
+README = Path(__file__).parents[1] / "README.md"
+EXAMPLES = {
+    "port": "8080",
+    "host": "127.0.0.2",
+    "data": "/some/where",
+    "no_browser": "yes",
+    "threads": "3",
+    "device": "cuda:1",
+    "precision": "bf16",
+    "log_level": "debug",
+    "async_mode": "threading",
+    "fake_models": "paced-50,slow-load",
+    "public_origin": "https://stories.example.org",
+    "behind_proxy": "yes",
+}
+
+
+def test_every_setting_is_an_attribute_and_has_an_example() -> None:
+    names = [setting.name for setting in SETTINGS]
+    assert sorted(names) == sorted(Settings.__slots__) == sorted(EXAMPLES)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_flag_and_variable_say_the_same_and_the_flag_wins(setting: Setting) -> None:
+    name, flag, variable = setting.name, setting.flag, setting.variable
+    by_flag = parse([flag, EXAMPLES[name]], {variable: "not looked at"})
+    assert getattr(by_flag, name) == getattr(parse([], {variable: EXAMPLES[name]}), name)
+    assert getattr(by_flag, name) != getattr(parse([], {}), name)
+
+
+def test_the_defaults() -> None:
+    settings = parse([], {})
+    assert (settings.host, settings.port, settings.address) == ("127.0.0.1", 5000, "http://127.0.0.1:5000")
+    assert settings.data == README.parent / "data"
+    assert settings.fake_models == ()
+    assert settings.public_origin is None
+    assert not settings.no_browser
+
+
+def test_flags_without_a_value() -> None:
+    settings = parse(["--no-browser", "--fake-models", "--behind-proxy"], {})
+    assert settings.no_browser
+    assert settings.behind_proxy
+    assert settings.fake_models == ("paced-30", "instant")
+    assert parse(["--fake-models", "instant,crash-20"], {}).fake_models == ("paced-30", "instant", "crash-20")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "stories.example.org"])
+def test_others_reach_it_only_under_a_named_origin(host: str) -> None:
+    with pytest.raises(SettingsError, match="--public-origin"):
+        parse(["--host", host], {})
+    assert parse(["--host", host, "--public-origin", "https://stories.example.org/"], {}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
+def test_this_machine_reaches_it_without_one(host: str) -> None:
+    assert parse(["--host", host], {}).host == host
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--port", "65536"], "--port must be a whole number from 0 to 65535, not '65536'."),
+        (["--port", "٣"], "--port must be"),
+        (["--precision", "int3"], "--precision must be one of auto, fp32, bf16"),
+        (["--device", "tpu"], "--device must be"),
+        (["--threads", "-1"], "--threads"),
+        (["--no-browser", "perhaps"], "--no-browser must be one of"),
+        (["--public-origin", "stories.example.org"], "--public-origin must be"),
+        (["--public-origin", "https://a@b"], "--public-origin must be"),
+        (["--public-origin", "https://b/path"], "--public-origin must be"),
+        (["--fake-models", "../x"], "--fake-models must be"),
+        (["--data", ""], "--data must be the path of a folder"),
+        (["--nonsense"], "--help"),
+        (["--por", "80"], "--help"),
+    ],
+)
+def test_mistakes_are_one_sentence(argv: list[str], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(argv, {})
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.sampled_from(SETTINGS), st.text(st.characters(exclude_characters="\0"), max_size=30))
+def test_any_text_is_a_setting_or_a_mistake(setting: Setting, text: str) -> None:
+    variable = setting.variable
+    try:
+        settings = parse([], {variable: text})
+    except SettingsError as error:
+        message = str(error)
+        assert variable in message or "--public-origin" in message
+    else:
+        assert isinstance(settings, Settings)
+
+
+def test_the_readme_lists_every_flag_and_variable() -> None:
+    if not README.exists():
+        pytest.skip("there is no README.md")
+    rows = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    for setting in SETTINGS:
+        assert any(f"`{setting.flag}`" in row and f"`{setting.variable}`" in row for row in rows), setting.name
