@@ -113,6 +113,8 @@ def test_snapshots_bound_what_is_folded(tmp_path: Path, monkeypatch: pytest.Monk
     assert store.story("me", "s").words == 2400
     for revision in (0, 299, 300, 301, 999, 1700, 2500):
         assert store.at("d", revision) == writer.pages[revision]
+    store._connection.execute("DELETE FROM log WHERE revision <= 2400")
+    assert store.load("d").text == "w " * 2500  # from the newest snapshot, not an older one
     store.close()
     with sqlite3.connect(path) as connection:
         kept = [row[0] for row in connection.execute("SELECT revision FROM snapshot ORDER BY revision")]
