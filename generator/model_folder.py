@@ -96,6 +96,10 @@ def _is_plain(part: str) -> bool:
     )
 
 
+def _is_file_name(name: object) -> bool:
+    return isinstance(name, str) and "/" not in name and _is_plain(name)
+
+
 def _check_inside(path: Path, root: Path) -> None:
     try:
         inside = path.resolve(strict=True).is_relative_to(root.resolve(strict=True))
@@ -123,7 +127,7 @@ def _weight_files(weights: Path) -> Iterator[Path]:
         yield weights
         return
     parts = _read_json(weights).get("weight_map")
-    if not isinstance(parts, dict) or not all(isinstance(name, str) and _is_plain(name) for name in parts.values()):
+    if not isinstance(parts, dict) or not all(_is_file_name(name) for name in parts.values()):
         raise Unusable(f"Its {weights.name} is not an index of weights.")
     yield from (weights.parent / name for name in sorted(set(parts.values())))
 

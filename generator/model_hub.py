@@ -44,7 +44,7 @@ class Hub:
         self._environ = environ
         self._answers: dict[str, _Answer] = {}
         self._wanted: set[str] = set()
-        self._asking = False
+        self._asked_now: list[str] = []
 
     def reason(self, model_id: str) -> str:
         """Why the model cannot be had, as a sentence; empty if it can."""
@@ -52,8 +52,7 @@ class Hub:
             return cached
         answer = self._answers.get(model_id)
         if answer is None or time.monotonic() - answer.at > _KEPT_SECONDS:
-            self._wanted.add(model_id)
-            self._ask()
+            self._ask(model_id)
         return answer.reason if answer else ASKING
 
     def _cached(self, model_id: str) -> str | None:
@@ -72,22 +71,24 @@ class Hub:
             return None  # perhaps only a part of it was fetched, so the hub has the last word
         return ""
 
-    def _ask(self) -> None:
-        if not self._asking:
-            self._asking = True
-            threading.Thread(target=self._probe, name="hub-probe", daemon=True).start()
+    def _ask(self, model_id: str) -> None:
+        """One process at a time: what comes up while one asks is for the next."""
+        if model_id not in self._asked_now:
+            self._wanted.add(model_id)
+        if self._wanted and not self._asked_now:
+            self._asked_now = sorted(self._wanted)
+            self._wanted.clear()
+            threading.Thread(target=self._probe, args=(self._asked_now,), name="hub-probe", daemon=True).start()
 
-    def _probe(self) -> None:
-        wanted = sorted(self._wanted)
-        self._wanted.clear()
+    def _probe(self, model_ids: list[str]) -> None:
         try:
-            reasons = _run_probe(wanted, self._environ)
+            reasons = _run_probe(model_ids, self._environ)
         except OSError as error:
             log.warning("the model hub cannot be asked: %s", error)
             reasons = {}
         now = time.monotonic()
-        self._answers.update({model_id: _Answer(reasons.get(model_id, UNREACHABLE), now) for model_id in wanted})
-        self._asking = False
+        self._answers.update({model_id: _Answer(reasons.get(model_id, UNREACHABLE), now) for model_id in model_ids})
+        self._asked_now = []
 
 
 def _run_probe(model_ids: list[str], environ: Mapping[str, str]) -> dict[str, str]:
