@@ -1,0 +1,179 @@
+"""The real server process from its start to its end, with a model that needs no weights, in both async modes."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.web.conftest import MODES, ROOT
+from tests.web.raw_page import Json, RawPage, ask, cookie_of
+
+pytestmark = [
+    pytest.mark.app,
+    pytest.mark.parametrize("mode", MODES),
+]
+MODEL = "Fake instant"
+
+
+@contextmanager
+def running(mode: str, data: Path, *flags: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """The port and the process. Whoever ends the process earlier finds it ended."""
+    command = [sys.executable, "server.py", "--port", "0", "--no-browser", "--fake-models", "--log-level", "error"]
+    with subprocess.Popen(
+        [*command, "--async-mode", mode, "--data", str(data), *flags], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline().rpartition(":")[2]), process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.wait(15)
+
+
+def new_draft(port: int, cookie: str, prompt: str = "Once") -> str:
+    body = json.dumps({"mode": "continue", "prompt": prompt, "model": MODEL})
+    reply = ask(port, "POST", "/api/stories", body, Cookie=cookie)
+    assert reply.status == 201, reply.body
+    draft: str = reply.json["drafts"][0]["id"]
+    return draft
+
+
+def wait_until_written(page: RawPage, updates: int) -> None:
+    page.read_until(lambda: page.log.count("event updates") >= updates, 60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that asks a process to end")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_soon_with_pages_open_and_a_model_writing(mode: str, number: int, tmp_path: Path) -> None:
+    with running(mode, tmp_path) as (port, process):
+        cookie = cookie_of(port)
+        draft = new_draft(port, cookie)
+        with RawPage(port, cookie) as page, RawPage(port, cookie) as other:
+            page.call("open", {"draft": draft})
+            other.call("open", {"draft": draft})
+            assert page.call("start", {"draft": draft})["ok"]
+            wait_until_written(page, 2)
+            children = psutil.Process(process.pid).children(recursive=True)
+            assert children, "the engine runs in a process of its own"
+            os.kill(process.pid, number)
+            assert process.wait(10) == 0
+            assert psutil.wait_procs(children, timeout=5)[1] == []
+            assert page.is_hung_up(2)
+
+
+def test_stories_settings_and_the_cookie_outlive_a_restart(mode: str, tmp_path: Path) -> None:
+    edit: Json = {"revision": 0, "client": secrets.token_hex(16), "updates": [{"changes": [4, [0, " 🐢"]]}]}
+    with running(mode, tmp_path) as (port, process):
+        cookie = cookie_of(port)
+        edit["draft"] = draft = new_draft(port, cookie)
+        with RawPage(port, cookie) as page:
+            assert page.call("edit", edit) == {"ok": True, "revision": 1}
+            assert page.call("configure", {"draft": draft, "sampling": {"top_k": 7}})["ok"]
+        process.kill()  # what is acknowledged is durable
+        process.wait(15)
+    with running(mode, tmp_path) as (port, _):
+        value = cookie.partition("=")[2]
+        with RawPage(port, f"storygen_{port}={value}") as page:
+            opened = page.call("open", {"draft": draft})
+        assert (opened["text"], opened["revision"]) == ("Once 🐢", 1)
+        assert opened["settings"]["sampling"]["top_k"] == 7
+        if sys.platform != "win32":
+            assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_another_owners_draft_is_unknown_everywhere(mode: str, tmp_path: Path) -> None:
+    with running(mode, tmp_path) as (port, _):
+        draft = new_draft(port, cookie_of(port))
+        thief = cookie_of(port)
+        with RawPage(port, thief) as page:
+            events: dict[str, Json] = {
+                "open": {},
+                "close": {},
+                "start": {},
+                "pause": {},
+                "configure": {"model": MODEL},
+                "rewind": {"revision": 0},
+                "retry": {"revision": 0},
+                "alternatives": {"revision": 0, "at": 0},
+                "seen": {"revision": 0},
+                "hold": {"composing": True},
+                "edit": {"revision": 0, "client": "c" * 32, "updates": [{"changes": [4, [0, "x"]]}]},
+            }
+            for event, rest in events.items():
+                assert page.call(event, {"draft": draft, **rest})["error"]["code"] == "unknown_draft", event
+        assert ask(port, "GET", f"/api/drafts/{draft}/export?format=txt", Cookie=thief).status == 404
+        assert ask(port, "DELETE", f"/api/drafts/{draft}", Cookie=thief).status == 404
+
+
+def test_nothing_is_appended_after_the_answer_to_pause(mode: str, tmp_path: Path) -> None:
+    with running(mode, tmp_path) as (port, _):
+        cookie = cookie_of(port)
+        draft = new_draft(port, cookie)
+        with RawPage(port, cookie) as page:
+            page.call("open", {"draft": draft})
+            for _ in range(10):
+                seen = page.log.count("event updates")
+                page.call("start", {"draft": draft})
+                wait_until_written(page, seen + 2)
+                number = page.emit("pause", {"draft": draft})
+                paused = page.ack(number)["revision"]
+                quiet = page.emit("seen", {"draft": draft, "revision": paused})
+                page.ack(quiet)
+                after = page.log[page.log.index(f"ack {number}") :]
+                assert "event updates" not in after
+                last = [body for event, body in page.events if event == "updates"][-1]
+                assert last["revision"] + len(last["updates"]) == paused
+
+
+def test_a_taken_port_is_one_sentence(mode: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "server.py", "--port", port, "--async-mode", mode, "--data", str(tmp_path)]
+        ended = subprocess.run([*command, "--no-browser"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"Port {port} of 127.0.0.1 cannot be used")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_setting_out_of_range_is_one_sentence(mode: str) -> None:
+    command = [sys.executable, "server.py", "--port", "99999", "--async-mode", mode]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "server.py", "--port", "0", "--async-mode", mode, "--data", str(tmp_path / "file")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+
+
+def test_events_are_served_while_many_pages_come_and_go(mode: str, tmp_path: Path) -> None:
+    with running(mode, tmp_path) as (port, _):
+        cookie = cookie_of(port)
+        draft = new_draft(port, cookie)
+        for _ in range(30):
+            with RawPage(port, cookie) as page:
+                page.call("open", {"draft": draft})
+        with RawPage(port, cookie) as page:
+            page.read_until(lambda: connections(port, page) == 1, 10)
+
+
+def connections(port: int, page: RawPage) -> int:
+    page.call("seen", {"draft": "d" * 32, "revision": 0})
+    time.sleep(0)
+    text = ask(port, "GET", "/metrics").body.decode()
+    return int(float(text.partition("\nstory_ws_connections ")[2].partition("\n")[0]))
