@@ -65,9 +65,13 @@ export class DocumentClient {
   private closed = false
   private opening = false
   private pushing = false
+  /** Something to push may have come up since the running push looked. */
+  private pushAgain = false
+  /** Counts disconnections: what was asked before one says nothing about the connection after it. */
+  private disconnections = 0
   /** Number of local updates that are in the journal; only those are sent. */
   private kept = 0
-  private keeping: Promise<void> | null = null
+  private keeping: Promise<void> = Promise.resolve()
   private lastEdit = 0
   private readonly arrived: UpdatesEvent[] = []
   private readonly waiters = new Set<() => void>()
@@ -101,6 +105,7 @@ export class DocumentClient {
   }
 
   disconnected(): void {
+    this.disconnections++
     this.live = false
     this.settle()
   }
@@ -151,13 +156,17 @@ export class DocumentClient {
     if (this.opening || this.closed || !this.channel.connected) return
     this.opening = true
     this.live = false
+    const { disconnections } = this
     try {
       if (!this.loaded) await this.replay()
       const revision = this.wantsSnapshot ? {} : { revision: this.revision }
       const answer = await this.channel.request("open", { draft: this.draft, ...revision })
       if (this.closed) return
-      if (answer.ok) await this.enter(answer)
-      else if (isHopeless(answer.error.code)) this.events.refused(answer.error)
+      if (answer.ok) {
+        await this.enter(answer)
+        this.live = disconnections === this.disconnections
+        if (!this.live) this.later("open", 0, () => void this.open())
+      } else if (isHopeless(answer.error.code)) this.events.refused(answer.error)
       else this.later("open", RETRY_MS, () => void this.open())
     } catch (error) {
       ignoreLost(error)
@@ -166,6 +175,7 @@ export class DocumentClient {
       this.opening = false
     }
     this.flush()
+    this.seen()
     this.settle()
     void this.push()
   }
@@ -186,8 +196,6 @@ export class DocumentClient {
       this.wantsSnapshot = false
       await this.recover(lost)
     }
-    this.live = true
-    this.seen()
     this.events.opened(answer)
   }
 
@@ -234,16 +242,16 @@ export class DocumentClient {
     return this.host.composing && Date.now() - this.lastEdit < COMPOSITION_IDLE_MS
   }
 
-  /** Writes the unconfirmed updates to the journal, until none is missing from it. */
+  /** Resolves when every local update there is now is in the journal. */
   private keep(): Promise<void> {
-    this.keeping ??= this.writeJournal().finally(() => (this.keeping = null))
+    this.keeping = this.keeping.then(() => this.writeJournal())
     return this.keeping
   }
 
   private async writeJournal(): Promise<void> {
-    for (;;) {
-      const { revision, unconfirmed, made } = versioned.of(this.host.state)
-      if (made === this.kept || unconfirmed.length === 0) return
+    const { revision, unconfirmed, made } = versioned.of(this.host.state)
+    if (made === this.kept) return
+    if (unconfirmed.length) {
       const updates = unconfirmed.map(toWire)
       try {
         await this.journal.save({ draft: this.draft, client: this.client, revision, updates })
@@ -252,15 +260,19 @@ export class DocumentClient {
         console.warn("Unsent edits cannot be kept on this device:", error)
         this.keptOnDevice = false
       }
-      this.kept = made
     }
+    this.kept = made
   }
 
   private async push(): Promise<void> {
+    this.pushAgain = true
     if (this.pushing) return
     this.pushing = true
     try {
-      while (await this.pushOnce());
+      while (this.pushAgain) {
+        this.pushAgain = false
+        while (await this.pushOnce());
+      }
     } catch (error) {
       ignoreLost(error)
       // It may have arrived or not: what is unconfirmed after opening again is sent again.

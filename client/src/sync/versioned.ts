@@ -88,31 +88,38 @@ interface Received {
 }
 
 /** Takes `before` over `updates`, which follow its revision without a gap. Updates of `client` confirm the oldest
- * unconfirmed ones; over the others the unconfirmed ones are rebased. */
+ * unconfirmed ones; over each of the others the unconfirmed ones are rebased, one by one: mapping over several
+ * composed into one can come out differently, and then this text would depend on how the updates were batched. */
 export function advance(before: Versioned, client: string, updates: readonly RemoteUpdate[]): Received {
+  let { unconfirmed } = before
   let changes: ChangeSet | null = null
   let effects: readonly StateEffect<unknown>[] = []
-  let confirmed = 0
   for (const update of updates) {
-    effects = StateEffect.mapEffects(effects, update.changes)
-    const own = before.unconfirmed[confirmed]
-    if (own && update.client === client) {
-      changes = changes && changes.map(own.changes, true)
-      confirmed++
-    } else {
-      changes = changes ? changes.compose(update.changes) : update.changes
-      effects = [...effects, ...authorEffects(update.changes, update.author, update.authors)]
+    if (unconfirmed.length && update.client === client) {
+      unconfirmed = unconfirmed.slice(1)
+      continue
     }
-  }
-  const unconfirmed: LocalUpdate[] = []
-  for (const local of before.unconfirmed.slice(confirmed)) {
-    const rebased: LocalUpdate = changes ? { ...local, changes: local.changes.map(changes) } : local
-    changes = changes && changes.map(local.changes, true)
-    effects = StateEffect.mapEffects(effects, rebased.changes)
-    unconfirmed.push(rebased)
+    const rebased = rebase(unconfirmed, update)
+    unconfirmed = rebased.unconfirmed
+    effects = [...StateEffect.mapEffects(effects, rebased.changes), ...rebased.effects]
+    changes = changes ? changes.compose(rebased.changes) : rebased.changes
   }
   const after: Versioned = { revision: before.revision + updates.length, unconfirmed, made: before.made }
   return { after, changes, effects }
+}
+
+/** Swaps the unconfirmed updates and one of another writer: afterwards his comes first. */
+function rebase(unconfirmed: readonly LocalUpdate[], update: RemoteUpdate) {
+  let { changes } = update
+  let effects: readonly StateEffect<unknown>[] = authorEffects(changes, update.author, update.authors)
+  const rebased: LocalUpdate[] = []
+  for (const local of unconfirmed) {
+    const moved = { ...local, changes: local.changes.map(changes) }
+    effects = StateEffect.mapEffects(effects, moved.changes)
+    changes = changes.map(local.changes, true)
+    rebased.push(moved)
+  }
+  return { unconfirmed: rebased, changes, effects }
 }
 
 /** The transaction that takes the document over `updates`. */
