@@ -25,10 +25,14 @@ function randomText(most) {
   return text;
 }
 
+function splitsPair(text, at) {
+  return /[\uDC00-\uDFFF]/.test(text[at] ?? "");
+}
+
 // An offset that is not inside a surrogate pair: the server refuses changes that split one.
 function randomOffset(text, from = 0) {
   const at = from + random(text.length - from + 1);
-  return at > from && /[\uDC00-\uDFFF]/.test(text[at] ?? "") ? at - 1 : at;
+  return at > from && splitsPair(text, at) ? at - 1 : at;
 }
 
 function randomChanges(text) {
@@ -37,9 +41,10 @@ function randomChanges(text) {
   for (let n = random(4); n > 0 && from <= text.length; n--) {
     from = randomOffset(text, from);
     const to = random(3) ? randomOffset(text, from) : from;
-    changes.push({ from, to: Math.min(to, from + 6 - (/[\uDC00-\uDFFF]/.test(text[from + 6] ?? "") ? 1 : 0)), insert: random(3) ? randomText(4) : "" });
+    const most = from + 6 - (splitsPair(text, from + 6) ? 1 : 0);
+    changes.push({ from, to: Math.min(to, most), insert: random(3) ? randomText(4) : "" });
     from = changes.at(-1).to + random(2) * random(3);
-    if (/[\uDC00-\uDFFF]/.test(text[from] ?? "")) from++;
+    if (splitsPair(text, from)) from++;
   }
   return ChangeSet.of(changes, text.length);
 }

@@ -51,7 +51,7 @@ def updates_to(draw: st.DrawFn, text: str) -> Update:
     if author != USER and draw(st.booleans()):
         insert = draw(texts(20))
         changes = ChangeSet.insert(len(text), len(text), insert)
-        return Update("model", author, changes, draw(tokens_of(len(insert))), draw(st.sampled_from(("v1", "v2"))))
+        return Update("model", author, changes, draw(tokens_of(len(insert))), draw(st.sampled_from(("v", ""))))
     changes = draw(changes_to(text))
     total = sum(len(insert or "") for _, insert in changes.sections)
     authors: tuple[tuple[int, str], ...] = ()

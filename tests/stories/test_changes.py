@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from stories.changes import ChangeSet, InvalidChange, check_surrogates, rebase
 from stories.update import Update
+from stories.utf16 import is_clean
 from tests.stories.strategies import changes_to, texts
 
 
@@ -105,6 +106,27 @@ def test_constructors(length: int, data: st.DataObject) -> None:
 def test_what_is_no_change(value: object) -> None:
     with pytest.raises(InvalidChange, match=r"\.$"):
         ChangeSet.from_json(value)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.floats() | st.text("a\n\0\ud83d\ude00😀", max_size=3),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(max_size=2), values, max_size=2),
+    max_leaves=12,
+)
+
+
+@given(
+    json_values | st.lists(st.integers(-1, 4) | st.lists(st.integers(0, 3) | st.text("a😀", max_size=2), max_size=3))
+)
+def test_json_of_any_shape_is_read_or_refused(value: object) -> None:
+    try:
+        changes = ChangeSet.from_json(value)
+    except InvalidChange:
+        return
+    text = "x" * changes.length
+    assert len(changes.apply(text)) == changes.new_length
+    assert is_clean(changes.apply(text))
+    assert ChangeSet.from_json(changes.to_json()) == changes
 
 
 def test_lengths_must_agree() -> None:
