@@ -16,14 +16,35 @@ from generator.errors import SessionError
 from generator.menu import Menu
 from generator.surroundings import checked_premise, merged_sampling
 from stories.draft import Settings, new_head
+from stories.export import (
+    DraftFile,
+    InvalidImport,
+    StoryFile,
+    file_name,
+    read_file,
+    to_json,
+    to_markdown,
+    to_text,
+)
 from stories.spans import Spans
-from stories.store import DraftEntry, NewDraft, NewStory, Store, StoreError, Story, UnknownDraft, UnknownStory
+from stories.store import (
+    DraftEntry,
+    NewDraft,
+    NewStory,
+    Store,
+    StoredDraft,
+    StoreError,
+    Story,
+    UnknownDraft,
+    UnknownStory,
+)
 from stories.update import USER
 from stories.utf16 import to_units
 
 MAX_TITLE = 200
 MAX_DRAFTS = 16
 MAX_PROMPT_UNITS = 1_000_000
+MIMETYPES = {"txt": "text/plain", "md": "text/markdown", "json": "application/json"}
 
 
 class Library:
@@ -87,6 +108,44 @@ class Library:
         self._desk.discard(draft)
         self._call(self._store.delete_draft, owner, draft)
 
+    def export(self, owner: str, draft: str, wanted: str) -> tuple[bytes, str, str]:
+        """The file, its media type and its name. `txt` and `md` hold one draft, `json` the whole story."""
+        mimetype = MIMETYPES.get(wanted)
+        if mimetype is None:
+            raise SessionError("invalid", f"a draft is exported as {', '.join(MIMETYPES)}")
+        chosen = self._stored(owner, draft)
+        story = self._call(self._store.story, owner, chosen.story)
+        if wanted == "json":
+            files = tuple(_draft_file(self._stored(owner, entry.id)) for entry in story.drafts)
+            data = to_json(StoryFile(story.title, story.mode, files))
+        elif wanted == "md":
+            data = to_markdown(story.title, _draft_file(chosen))
+        else:
+            data = to_text(_draft_file(chosen))
+        return data, mimetype, file_name(story.title, wanted)
+
+    def import_story(self, owner: str, data: bytes, filename: str | None) -> dict[str, Any]:
+        """A new story from a file. A model the menu does not have gives way to the first available one."""
+        try:
+            file = read_file(filename or "story.json", data)
+        except InvalidImport as error:
+            raise SessionError("invalid", str(error)) from error
+        drafts = tuple(self._imported(file.mode, draft) for draft in file.drafts)
+        story = NewStory(secrets.token_hex(16), file.title[:MAX_TITLE], file.mode, drafts)
+        return self._story_json(self._call(self._store.create_story, owner, story))
+
+    def _imported(self, mode: str, file: DraftFile) -> NewDraft:
+        known = self._menu.find(mode, file.model) is not None
+        model = file.model if known else self._first_available(mode)
+        settings = Settings(model, merged_sampling({}, file.sampling), file.premise)
+        return _new_draft(settings, file.text, Spans.of_runs(file.authors))
+
+    def _stored(self, owner: str, draft: str) -> StoredDraft:
+        stored: StoredDraft = self._call(self._store.load, draft)
+        if stored.owner != owner:
+            raise SessionError("unknown_draft", "there is no such draft")
+        return stored
+
     def _models(self, mode: str, request: dict[str, Any]) -> Sequence[str]:
         models = request.get("models")
         if models is None:
@@ -140,6 +199,11 @@ class Library:
             raise SessionError("unknown_draft", "there is no such draft") from error
         except StoreError as error:
             raise SessionError("storage", str(error)) from error
+
+
+def _draft_file(stored: StoredDraft) -> DraftFile:
+    head = stored.head
+    return DraftFile(stored.text, tuple(stored.spans.runs()), head["model"], head["sampling"], head["premise"])
 
 
 def _new_draft(
