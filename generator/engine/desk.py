@@ -72,7 +72,7 @@ class Desk:
             return
         entry.budget = command.budget
         if entry.sequence is not None:
-            entry.sequence.budget = command.budget
+            entry.sequence.set_budget(command.budget)
 
     def drop(self, sequence_id: str) -> None:
         entry = self._entries.pop(sequence_id, None)

@@ -32,7 +32,7 @@ _SENTENCE_END = ".\n\n"
 # An emoji is written as two tokens, neither of which is a whole character.
 _EMOJI_HEAD = b" \xf0\x9f"
 _EMOJI_TAILS = (b"\x8c\x8a", b"\x8c\x99", b"\x90\xba", b"\x94\xa5")
-_END = "<|end|>"
+_END = "<|endoftext|>"
 
 _PIECES = (*(word.encode() for word in _WORDS), _SENTENCE_END.encode(), _EMOJI_HEAD, *_EMOJI_TAILS)
 _TOKEN_BYTES = (*(bytes([byte]) for byte in range(256)), *_PIECES, b"")

@@ -28,8 +28,8 @@ class Loop:
     def __init__(self, options: LoadOptions, publish: Callable[[Event], None]) -> None:
         self._publish = publish
         self._inbox: queue.SimpleQueue[Command | LoadFinished] = queue.SimpleQueue()
-        self._models = Models(options, publish, self._inbox.put)
-        self._desk = Desk(self._models, publish)
+        self.models = Models(options, publish, self._inbox.put)
+        self._desk = Desk(self.models, publish)
         self._edited: set[str] = set()
         self._was_interrupted = False
 
@@ -42,16 +42,17 @@ class Loop:
     def run(self) -> None:
         wait: float | None = None
         while True:
-            self._drain(wait)
+            self.drain(wait)
             wait = self.step()
 
     def step(self) -> float | None:
         """One step of every model. Returns how long nothing will be to do: 0, seconds, or None (until a command)."""
         now = time.monotonic()
-        waits = [self._step_model(model, now) for model in list(self._models.loaded.values())]
+        waits = [self._step_model(model, now) for model in list(self.models.loaded.values())]
         return min((wait for wait in waits if wait is not None), default=None)
 
-    def _drain(self, wait: float | None) -> None:
+    def drain(self, wait: float | None) -> None:
+        """Apply all commands there are, after waiting at most `wait` seconds (None: for ever) for the first."""
         commands: list[Command | LoadFinished] = []
         try:
             if wait != 0:
@@ -69,11 +70,11 @@ class Loop:
 
     def _apply(self, command: Command | LoadFinished) -> None:
         if isinstance(command, Load):
-            self._models.load(command.model)
+            self.models.load(command.model)
         elif isinstance(command, Unload):
             self._desk.close_model(command.model)
         elif isinstance(command, LoadFinished):
-            self._models.finish(command)
+            self.models.finish(command)
             self._desk.model_finished(command)
         elif isinstance(command, Set):
             self._desk.set(command)
@@ -118,7 +119,7 @@ class Loop:
         rows = iter(logits)
         for work in works:
             sequence = work.sequence
-            sequence.num_computed += work.count
+            sequence.advance(work.count)
             if not work.wants_logits:
                 continue
             row = next(rows)

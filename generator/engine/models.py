@@ -82,6 +82,11 @@ class Models:
         failed_at, reason = self._failures.get(spec.key, (0.0, ""))
         return reason if time.monotonic() - failed_at < _RETRY_SECONDS else ""
 
+    def add(self, spec: ModelSpec, runner: Runner) -> LoadedModel:
+        model = self.loaded[spec.key] = LoadedModel(spec, runner)
+        self._announce(model)
+        return model
+
     def finish(self, result: LoadFinished) -> None:
         if result.spec.key not in self._loading:
             return  # Unloaded meanwhile.
@@ -90,8 +95,7 @@ class Models:
             self._failures[result.spec.key] = time.monotonic(), result.reason
             self._publish(Status(result.spec, "failed", reason=result.reason))
         else:
-            self.loaded[result.spec.key] = LoadedModel(result.spec, result.runner)
-            self._announce(self.loaded[result.spec.key])
+            self.add(result.spec, result.runner)
 
     def unload(self, spec: ModelSpec) -> None:
         self._loading.discard(spec.key)

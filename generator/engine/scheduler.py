@@ -41,7 +41,6 @@ class Scheduler:
         for work in works:
             work.sequence.last_served = self._step
             work.sequence.turn_tokens += work.wants_logits
-            work.sequence.is_edited &= work.count < work.sequence.num_pending
         return works
 
     def release(self, sequence: Sequence) -> None:

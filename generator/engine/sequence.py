@@ -31,7 +31,11 @@ class Orders:
 
 @dataclass(eq=False)
 class Sequence:
-    """`last_served`, `turn_tokens`, `slot` and `is_edited` belong to the scheduler."""
+    """`last_served`, `turn_tokens` and `slot` belong to the scheduler.
+
+    `wants_prefill` until a new context is computed, even when nothing may be generated yet; `is_edited` if that
+    context replaced another one.
+    """
 
     id: str
     owner: str
@@ -44,6 +48,7 @@ class Sequence:
     is_stopped: bool = False
     ready_at: float = 0.0
     slot: int | None = None
+    wants_prefill: bool = True
     is_edited: bool = False
     last_served: int = 0
     turn_tokens: int = 0
@@ -65,7 +70,7 @@ class Sequence:
     @property
     def num_pending(self) -> int:
         """Tokens to compute. The last one waits until its logits are wanted, so that they are at hand then."""
-        if self.is_stopped:
+        if self.is_stopped or not (self.may_generate or self.wants_prefill):
             return 0
         return len(self.token_ids) - self.num_computed - (0 if self.may_generate else 1)
 
@@ -85,9 +90,21 @@ class Sequence:
             self.num_computed, common_prefix(self.token_ids, window.token_ids), len(window.token_ids) - 1
         )
         self.orders, self.window, self.budget = orders, window, budget
-        self.num_generated, self.is_stopped, self.is_edited = 0, False, True
+        self.num_generated, self.is_stopped = 0, False
+        self.wants_prefill = self.is_edited = True
         self._detokenizer, self._held, self._held_text = Detokenizer(), [], ""
         return self.placed()
+
+    def advance(self, count: int) -> None:
+        """`count` more tokens are computed."""
+        self.num_computed += count
+        if self.num_pending == 0:
+            self.wants_prefill = self.is_edited = False
+
+    def set_budget(self, budget: int) -> None:
+        self.budget = budget
+        if budget == 0:
+            self.wants_prefill = False
 
     def placed(self) -> list[Event]:
         """What to tell when the window of a new context does not begin where its pieces do."""

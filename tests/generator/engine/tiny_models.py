@@ -1,0 +1,90 @@
+"""Tiny random models of the GPT-2 and Llama families, with a byte-level tokenizer made here: real code, no files."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from generator.engine.model_runner import ModelRunner
+from generator.engine.pretrained_vocabulary import read_vocabulary
+from generator.engine.vocabulary import Vocabulary
+
+torch.set_num_threads(1)
+
+_CORPUS = ["the river ran to the sea and the old house stood there", "naïve café 🌊 ワード", "once upon a time\n\n"]
+SPECIAL = ["<|endoftext|>", "[WP]", "[RESPONSE]"]
+
+
+@cache
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=SPECIAL,
+        show_progress=False,
+    )
+    backend.train_from_iterator(_CORPUS, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", bos_token="<|endoftext|>")
+
+
+@cache
+def tiny_model(family: str) -> PreTrainedModel:
+    """Random weights, scaled so that logits have clear winners. Never run it: copy it."""
+    torch.manual_seed(7)
+    size = len(tiny_tokenizer())
+    if family == "gpt2":
+        model: PreTrainedModel = GPT2LMHeadModel(
+            GPT2Config(
+                n_layer=2,
+                n_embd=48,
+                n_head=4,
+                vocab_size=size,
+                n_positions=128,
+                initializer_range=0.15,
+                bos_token_id=0,
+                eos_token_id=0,
+            )
+        )
+    else:
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                num_hidden_layers=2,
+                hidden_size=72,
+                num_attention_heads=9,
+                num_key_value_heads=3,
+                intermediate_size=96,
+                vocab_size=size,
+                max_position_embeddings=128,
+                initializer_range=0.15,
+                tie_word_embeddings=True,
+                bos_token_id=0,
+                eos_token_id=0,
+            )
+        )
+    return model.eval()
+
+
+@cache
+def tiny_vocabulary() -> Vocabulary:
+    return read_vocabulary(tiny_tokenizer(), tiny_model("gpt2"))
+
+
+def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
+    model = tiny_model(family)
+    own = type(model)(copy.deepcopy(model.config))
+    own.load_state_dict(model.state_dict())
+    return ModelRunner(own, tiny_vocabulary(), window, "fp32", num_slots)
