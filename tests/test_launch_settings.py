@@ -42,7 +42,7 @@ def test_flag_and_variable_say_the_same_and_the_flag_wins(setting: Setting) -> N
 
 def test_the_defaults() -> None:
     settings = parse([], {})
-    assert (settings.host, settings.port, settings.address) == ("127.0.0.1", 5000, "http://127.0.0.1:5000")
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000)
     assert settings.data == README.parent / "data"
     assert settings.fake_models == ()
     assert settings.public_origin is None

@@ -39,12 +39,6 @@ class Settings:
     public_origin: str | None
     behind_proxy: bool
 
-    @property
-    def address(self) -> str:
-        """Where a browser on this machine finds it, with the port that was asked for."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-
 
 @dataclass(frozen=True, slots=True)
 class Setting:
