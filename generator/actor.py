@@ -132,6 +132,10 @@ class Actor:
         wrote: Wrote | None = None
         try:
             for turn in turns:
+                if wrote and turn.done:
+                    # What is asked for is built from the log, so the text that waits must be in it.
+                    self._reduce(wrote, updates, forks)
+                    wrote = None
                 event = self._event_of(turn)
                 if isinstance(event, Wrote) and wrote and wrote.epoch == event.epoch:
                     wrote = _joined(wrote, event)
