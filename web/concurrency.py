@@ -101,10 +101,28 @@ def serve(mode: str, listener: socket.socket, app: Callable[..., Any]) -> None:
 
 
 def _serve_eventlet(listener: socket.socket, app: Callable[..., Any]) -> None:
+    import logging
+
     import eventlet
     import eventlet.wsgi  # type: ignore[import-untyped]
 
-    eventlet.spawn(eventlet.wsgi.server, listener, app, log_output=False, debug=False, max_size=2048)
+    log = logging.getLogger("storygen.http")
+    log.setLevel(logging.WARNING)  # its other news is every single connection
+
+    class QuietProtocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet has no types
+        def log_message(self, format: str, *args: object) -> None:
+            """What a broken request held is nothing for a terminal."""
+
+    class DebugLog:
+        def write(self, text: str) -> None:
+            logging.getLogger("storygen.sockets").debug("%a", text)
+
+        def flush(self) -> None:
+            """Nothing is kept back."""
+
+    options = {"log": log, "log_output": False, "debug": False, "max_size": 2048, "socket_timeout": 30}
+    own = {"protocol": QuietProtocol, "environ": {"wsgi.errors": DebugLog()}}
+    eventlet.spawn(eventlet.wsgi.server, listener, app, **options, **own)
 
 
 def _serve_threads(listener: socket.socket, app: Callable[..., Any]) -> None:

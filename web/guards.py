@@ -23,6 +23,7 @@ FORWARDED = "storygen.forwarded"  # in the WSGI environment: a proxy's headers w
 SOCKET_PATH = "/socket.io"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(:[0-9]{1,5})?")
+_SOCKET_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
 def content_security_policy(nonce: str = "") -> str:
@@ -74,12 +75,13 @@ class EdgeGuard:
             environ[FORWARDED] = bool(claims)
         respond = _with_headers(start_response)
         reason = self._refusal(environ)
-        if reason is None:
-            return self._app(environ, respond)
-        self._rejected(reason)
-        body = json.dumps(error_body("forbidden", f"This request comes from a foreign {reason}.")).encode()
-        respond("403 Forbidden", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-        return [body]
+        if reason is not None:
+            self._rejected(reason)
+            return _refuse(respond, "403 Forbidden", "forbidden", f"This request comes from a foreign {reason}.")
+        if environ.get("PATH_INFO", "").startswith(SOCKET_PATH) and not _is_handshake(environ):
+            self._rejected("handshake")
+            return _refuse(respond, "400 Bad Request", "invalid", "Only WebSocket connections are served here.")
+        return self._app(environ, respond)
 
     def _refusal(self, environ: Environ) -> str | None:
         """`host` or `origin`, whichever is foreign. Reading is open to any page of an allowed host: browsers
@@ -104,6 +106,23 @@ class EdgeGuard:
             return name in self._hosts or ipaddress.ip_address(name).is_loopback
         except ValueError:
             return False
+
+
+def _is_handshake(environ: Environ) -> bool:
+    """Whether all of a WebSocket handshake is there; the servers behind take that for granted."""
+    return (
+        environ["REQUEST_METHOD"] == "GET"
+        and environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        and "upgrade" in environ.get("HTTP_CONNECTION", "").lower()
+        and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13"
+        and _SOCKET_KEY.fullmatch(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")) is not None
+    )
+
+
+def _refuse(respond: StartResponse, status: str, code: str, message: str) -> Iterable[bytes]:
+    body = json.dumps(error_body(code, message)).encode()
+    respond(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def _with_headers(start_response: StartResponse) -> StartResponse:

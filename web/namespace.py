@@ -121,9 +121,8 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
         return session.open(connection.sid, asked.revision, lambda: self._broadcaster.join(connection.sid, asked.draft))
 
     def close(self, connection: Connection, asked: payloads.Close) -> dict[str, Any]:
-        session = self._session(connection, asked.draft)
         self._broadcaster.leave(connection.sid, asked.draft)
-        session.close(connection.sid)
+        self._session(connection, asked.draft).close(connection.sid)
         return {}
 
     def edit(self, connection: Connection, asked: payloads.Edit) -> dict[str, Any]:

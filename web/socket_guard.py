@@ -8,6 +8,7 @@ attachments without bound and leaves failed events unanswered.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -32,14 +33,14 @@ class Limits:
     """Of one connection, except `connections`. Rates are per second; a queue counts packets not yet sent."""
 
     frame_bytes: int = 1_000_000
-    events: float = 100
-    events_burst: float = 300
+    events: float = 500
+    events_burst: float = 1000
     bytes: float = 1_000_000
     bytes_burst: float = 4_000_000
     background: int = 2
     queue: int = 512
     queue_bytes: int = 8_000_000
-    connections: int = 1000
+    connections: int = 400 if sys.platform == "win32" else 1000  # select() takes 512 sockets there
     unused_seconds: float = 10
 
 

@@ -34,9 +34,9 @@ class EdgeServer:
 
 
 @contextmanager
-def running_edge(mode: str, root: Path, events_per_second: float) -> Iterator[EdgeServer]:
+def running_edge(mode: str, root: Path, events_per_second: float, **pipes: Any) -> Iterator[EdgeServer]:
     command = [sys.executable, "-m", "tests.web.edge_server", mode, str(events_per_second), str(root)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, **pipes) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

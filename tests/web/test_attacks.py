@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.web.conftest import MODES, EdgeServer, running_edge
 from tests.web.edge_server import DRAFT
 from tests.web.raw_page import RawPage, ask, cookie_of
 
+pytestmark = pytest.mark.app
 HANDSHAKE = "/socket.io/?EIO=4&transport=websocket"
 UPGRADE = {
     "Connection": "Upgrade",
@@ -102,6 +104,32 @@ def test_who_answers_pings_but_does_not_read_is_cut_off(edge: EdgeServer) -> Non
 def test_polling_and_jsonp_are_not_served(edge: EdgeServer) -> None:
     for query in ("EIO=4&transport=polling", "EIO=4&transport=polling&j=0", "EIO=4"):
         assert ask(edge.port, "GET", f"/socket.io/?{query}").status == 400
+
+
+@pytest.mark.parametrize("missing", ["Connection", "Upgrade", "Sec_WebSocket_Version", "Sec_WebSocket_Key"])
+def test_half_a_handshake_is_refused(edge: EdgeServer, missing: str) -> None:
+    headers = {name: value for name, value in UPGRADE.items() if name != missing}
+    for broken in (headers, headers | {missing: "x"}):
+        assert ask(edge.port, "GET", HANDSHAKE, **broken).json["error"]["code"] == "invalid"
+
+
+def test_broken_requests_are_answered_and_not_printed(edge_root: Path) -> None:
+    broken = (
+        b"\x1b[31mRED\r\n\r\n",
+        b"GET /\x07 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 2000 + b"\r\n",
+    )
+    for mode in MODES:
+        with running_edge(mode, edge_root, 50, stderr=subprocess.PIPE) as server:
+            for data in broken:
+                with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+                    connection.sendall(data)
+                    assert connection.recv(10), "an answer, or at least the end"
+            with server.page() as page:
+                page.call("open", {"draft": DRAFT})
+                server.process.terminate()
+                assert server.process.stderr is not None
+                assert server.process.stderr.read() == ""
 
 
 @pytest.mark.parametrize(

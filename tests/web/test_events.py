@@ -10,6 +10,8 @@ from tests.web.conftest import EdgeServer
 from tests.web.edge_server import DRAFT
 from tests.web.raw_page import ask
 
+pytestmark = pytest.mark.app
+
 EDIT = {"draft": DRAFT, "revision": 0, "client": "c" * 32, "updates": [{"changes": [[0, "x"]]}]}
 
 

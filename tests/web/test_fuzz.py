@@ -6,11 +6,15 @@ import json
 import random
 import time
 
+import pytest
+
 from tests.web.conftest import EdgeServer
 from tests.web.edge_server import DRAFT
 from tests.web.raw_page import RawPage
 from web.namespace import EVENTS
 from web.payloads import fields_of
+
+pytestmark = pytest.mark.app
 
 EVENTS_IN_ALL = 5_000  # in each of the two modes
 BATCH = 100

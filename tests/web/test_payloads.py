@@ -56,7 +56,7 @@ def test_every_field_has_valid_values_here() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_anything_is_parsed_or_refused(shape: type, data: st.DataObject) -> None:
     draw: dict[str, Any] = {name: valid[name] | anything for name in fields_of(shape)}
@@ -78,7 +78,7 @@ def parse_or_refuse(shape: type, data: object) -> tuple[object, Refused | None]:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_one_wrong_field_is_enough_to_be_refused(shape: type, data: st.DataObject) -> None:
     fields = fields_of(shape)

@@ -9,6 +9,8 @@ import pytest
 from tests.web.conftest import EdgeServer
 from tests.web.raw_page import ask, cookie_of
 
+pytestmark = pytest.mark.app
+
 STORY = "s" * 32
 
 
