@@ -93,5 +93,5 @@ def _ids_hold(vocabulary: Vocabulary, piece: Piece) -> bool:
 
 def _suffix(vocabulary: Vocabulary, pieces: AnySequence[Piece], wanted: int, reach: int) -> Tokens:
     tokens, _ = read_tail(vocabulary, pieces, wanted)
-    start = find_start(tokens.ids, max(0, len(tokens.ids) - wanted), vocabulary.starts, reach)
+    start = find_start(tokens, max(0, len(tokens.ids) - wanted), vocabulary.starts, reach)
     return Tokens(tokens.ids[start:], tokens.lengths[start:])

@@ -41,22 +41,23 @@ class Window:
 
     def roll(self) -> None:
         """Move the base forward so that half a window of text follows it."""
-        text_ids = self.token_ids[self.num_head :]
-        dropped = find_start(text_ids, max(0, self.num_text - self.size // 2), self._starts, self.size // 16)
+        text = Tokens(self.token_ids[self.num_head :], self.lengths)
+        dropped = find_start(text, max(0, self.num_text - self.size // 2), self._starts, self.size // 16)
         self.base += sum(self.lengths[:dropped])
         self.lengths = self.lengths[dropped:]
-        self.token_ids = self.token_ids[: self.num_head] + text_ids[dropped:]
+        self.token_ids = self.token_ids[: self.num_head] + text.ids[dropped:]
 
 
-def find_start(token_ids: AnySequence[int], index: int, starts: bytes, reach: int) -> int:
+def find_start(text: Tokens, index: int, starts: bytes, reach: int) -> int:
     """The nearest place for a base at or before `index`: a word's start within `reach` tokens, else a character's.
 
-    A word's start, because there the text tokenizes the same whatever stood before it.
+    A word's start, because there the text tokenizes the same whatever stood before it. Never after a token
+    that adds nothing to the text: then the place would not be clear from its offset alone.
     """
     nearest = range(index, max(-1, index - reach - 1), -1)
     for wanted in (WORD, INSIDE + 1):
         for candidate in nearest:
-            if candidate == 0 or starts[token_ids[candidate]] >= wanted:
+            if candidate == 0 or (text.lengths[candidate - 1] and starts[text.ids[candidate]] >= wanted):
                 return candidate
     # Only invalid UTF-8 has a longer stretch without a character's start.
     return index
