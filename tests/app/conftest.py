@@ -1,0 +1,24 @@
+"""One real server per async mode, shared by the tests of this folder that do it no harm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.app.server import AppServer, running_server
+
+MODES = os.environ.get("STORYGEN_TEST_ASYNC", "eventlet,threading").split(",")
+
+
+@pytest.fixture(scope="session", params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """The async mode of the server."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def app(mode: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    with running_server(tmp_path_factory.mktemp("data"), mode) as server:
+        yield server

@@ -1,0 +1,265 @@
+"""A page without a browser: a real socket, a copy of the text that follows the stream, and a person who types.
+
+Owns the client half of the protocol as docs/protocol.md tells it, written apart from the server's code
+(only the change algebra is shared). `latency` delays what is sent and what is received, each way.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import websocket
+
+from stories.changes import ChangeSet
+from stories.update import USER, Update
+from stories.utf16 import to_units
+from tests.web.raw_page import ask, cookie_of
+
+Json = dict[str, Any]
+PATIENCE_SECONDS = 40.0
+
+
+class Refusal(AssertionError):
+    """The server answered `ok: false`."""
+
+
+def create_story(port: int, cookie: str, **request: Any) -> Json:
+    body = json.dumps({"mode": "continue", "prompt": "Once upon a time", "model": "Fake", **request})
+    reply = ask(port, "POST", "/api/stories", body, Cookie=cookie, Content_Type="application/json")
+    assert reply.status == 201, reply.body
+    story: Json = reply.json
+    return story
+
+
+@dataclass
+class _Delayed:
+    """Hands items on after a delay, in order."""
+
+    latency: float
+    deliver: Callable[[Any], None]
+    broken: Callable[[Exception], None]
+    items: queue.Queue[tuple[float, Any] | None] = field(default_factory=queue.Queue)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._loop, daemon=True)
+        self.thread.start()
+
+    def put(self, item: Any) -> None:
+        self.items.put((time.monotonic() + self.latency, item))
+
+    def close(self) -> None:
+        self.items.put(None)
+        self.thread.join(5)
+
+    def _loop(self) -> None:
+        pause = threading.Event()
+        while (entry := self.items.get()) is not None:
+            pause.wait(max(0.0, entry[0] - time.monotonic()))
+            try:
+                self.deliver(entry[1])
+            except Exception as error:  # noqa: BLE001 -- whoever waits for this page shall see it
+                self.broken(error)
+                return
+
+
+class LivePage:
+    def __init__(self, port: int, cookie: str, draft: str, latency: float = 0.0) -> None:
+        self.draft, self.client = draft, secrets.token_hex(16)
+        self.revision, self.text, self.states = 0, "", list[Json]()
+        self.updates: list[Json] = []
+        self.unconfirmed: list[Update] = []
+        self.refusals: list[Json] = []
+        self.failure: Exception | None = None
+        self._changed = threading.Condition()
+        self._acks: dict[int, queue.Queue[Json]] = {}
+        self._sent = 0
+        self._closed = False
+        self._socket = websocket.create_connection(
+            f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket",
+            timeout=PATIENCE_SECONDS,
+            cookie=cookie,
+            origin=f"http://127.0.0.1:{port}",
+        )
+        self._tcp: Any = self._socket.sock
+        self._opening = 0
+        self._out = _Delayed(latency, self._send_now, self._break)
+        self._in = _Delayed(latency, self._receive, self._break)
+        self._out.put('40/story,{"protocol":1}')
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._pusher = threading.Thread(target=self._push, daemon=True)
+        self._opening = self._sent + 1
+        self.opened = self.ask("open", draft=draft)
+        self._pusher.start()
+        self._viewer = threading.Thread(target=self._see, daemon=True)
+        self._viewer.start()
+
+    def __enter__(self) -> LivePage:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._pusher.join(5)
+        self._viewer.join(5)
+        self._tcp.close()
+        self._reader.join(5)
+        self._out.close()
+        self._in.close()
+
+    # --- what a person does ---
+
+    def type(self, text: str, at: int | None = None) -> None:
+        """Types at a place, or at the end as this page shows it."""
+        with self._changed:
+            place = len(self.text) if at is None else min(at, len(self.text))
+            self._edit(ChangeSet.insert(len(self.text), place, to_units(text)))
+
+    def delete(self, start: int, end: int) -> None:
+        with self._changed:
+            end = min(end, len(self.text))
+            if start < end:
+                self._edit(ChangeSet.delete(len(self.text), start, end))
+
+    def ask(self, event: str, **body: Any) -> Json:
+        """The acknowledgement of an event. Raises Refusal."""
+        answer = self.try_to(event, **body)
+        if not answer.pop("ok"):
+            raise Refusal(str(answer))
+        return answer
+
+    def try_to(self, event: str, **body: Any) -> Json:
+        """The acknowledgement, whatever it says."""
+        with self._changed:
+            self._sent += 1
+            number = self._sent
+            self._acks[number] = queue.Queue()
+            self._out.put(f"42/story,{number}{json.dumps([event, {'draft': self.draft, **body}])}")
+        return self._acks[number].get(timeout=PATIENCE_SECONDS)
+
+    def wait_until(self, what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+        with self._changed:
+            came = self._changed.wait_for(lambda: self.failure or what(), seconds)
+            if self.failure:
+                raise AssertionError("the page broke") from self.failure
+            assert came, f"waited in vain; the page shows {self.text[-200:]!r}"
+
+    def wait_for_state(self, state: str) -> Json:
+        self.wait_until(lambda: bool(self.states) and self.states[-1]["state"] == state)
+        return self.states[-1]
+
+    def wait_for_words(self, count: int) -> None:
+        """Waits for so many more model updates."""
+        goal = sum(update["client"] == "model" for update in self.updates) + count
+        self.wait_until(lambda: sum(update["client"] == "model" for update in self.updates) >= goal)
+
+    def settle(self) -> None:
+        """Everything typed here is confirmed."""
+        self.wait_until(lambda: not self.unconfirmed or bool(self.refusals))
+        assert not self.refusals, self.refusals
+
+    # --- the page itself ---
+
+    def _break(self, error: Exception) -> None:
+        with self._changed:
+            self.failure = error
+            self._changed.notify_all()
+
+    def _edit(self, changes: ChangeSet) -> None:
+        self.text = changes.apply(self.text)
+        self.unconfirmed.append(Update(self.client, USER, changes))
+        self._changed.notify_all()
+
+    def _push(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self.unconfirmed or self._closed)
+                if self._closed:
+                    return
+                revision = self.revision
+                updates = [{"changes": update.changes.to_json()} for update in self.unconfirmed]
+            try:
+                answer = self.try_to("edit", revision=revision, client=self.client, updates=updates)
+            except queue.Empty:
+                continue
+            if not answer["ok"]:
+                self.refusals.append(answer)
+                return
+            with self._changed:
+                reached = answer["revision"]
+                self._changed.wait_for(lambda: self.revision >= reached or self._closed, PATIENCE_SECONDS)  # noqa: B023
+
+    def _see(self) -> None:
+        while True:
+            with self._changed:
+                if self._changed.wait_for(lambda: self._closed, 0.25):
+                    return
+                revision = self.revision
+                self._out.put(f"42/story,{json.dumps(['seen', {'draft': self.draft, 'revision': revision}])}")
+
+    def _send_now(self, message: str) -> None:
+        try:
+            self._socket.send(message)
+        except (OSError, websocket.WebSocketException):
+            self._acks.clear()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = self._socket.recv()
+            except (OSError, websocket.WebSocketException):
+                return
+            if not message:
+                return
+            self._in.put(message)
+
+    def _receive(self, message: str) -> None:
+        if message == "2":
+            self._send_now("3")
+        elif message.startswith("43/story,"):
+            number, _, body = message[9:].partition("[")
+            answer = json.loads("[" + body)[0]
+            if int(number) == self._opening:  # what is published next builds on this text
+                self.text, self.revision = to_units(answer["text"]), answer["revision"]
+            self._acks.pop(int(number)).put(answer)
+        elif message.startswith("42/story,"):
+            event, body = json.loads(message[9:])
+            with self._changed:
+                if event == "updates":
+                    self._follow(body)
+                elif event == "state":
+                    self.states.append(body)
+                self._changed.notify_all()
+
+    def _follow(self, body: Json) -> None:
+        first = body["revision"]
+        assert first <= self.revision <= first + len(body["updates"]), "the stream has a gap"
+        for number, update in enumerate(body["updates"], first):
+            if number >= self.revision:
+                self.updates.append(update)
+                self._apply(update)
+
+    def _apply(self, update: Json) -> None:
+        self.revision += 1
+        if update["client"] == self.client:
+            self.unconfirmed.pop(0)
+            return
+        changes, rebased = ChangeSet.from_json(update["changes"]), list[Update]()
+        for own in self.unconfirmed:
+            rebased.append(Update(own.client, USER, own.changes.map(changes)))
+            changes = changes.map(own.changes, before=True)
+        self.unconfirmed, self.text = rebased, changes.apply(self.text)
+
+
+__all__ = ["LivePage", "Refusal", "ask", "cookie_of", "create_story"]
