@@ -1,17 +1,57 @@
 /** Keeps the growing end in sight while the reader is there, and lets a caret at the very end ride it.
  *
- * Whether the reader is at the end is judged before each change; scrolled up by a little, the view stays put. */
+ * The reader is at the end until he scrolls up or puts the caret elsewhere, and again when he comes back. */
 
-import { EditorSelection, type EditorState, type TransactionSpec } from "@codemirror/state"
-import type { EditorView } from "@codemirror/view"
+import { EditorSelection, type EditorState, Transaction, type TransactionSpec } from "@codemirror/state"
+import { type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view"
 
 /** How far from the end, in pixels, still counts as being there: about two lines. */
 const NEAR_PX = 64
+/** A scroll this soon after wheel, finger or pointer is the reader's own. */
+const INTENT_MS = 1_000
 
-export function isAtEnd(view: EditorView): boolean {
-  const { scrollHeight, scrollTop, clientHeight } = view.scrollDOM
-  return scrollHeight - scrollTop - clientHeight < NEAR_PX
+class Follow {
+  following = true
+  private lastTop = 0
+  private intent = 0
+
+  constructor(private readonly view: EditorView) {}
+
+  update(update: ViewUpdate): void {
+    const own = update.transactions.some((tr) => tr.selection && !tr.annotation(Transaction.remote))
+    if (own) this.following = update.state.selection.main.head === update.state.doc.length
+  }
+
+  intends(): void {
+    this.intent = Date.now()
+  }
+
+  scrolled(): void {
+    const { scrollHeight, scrollTop, clientHeight } = this.view.scrollDOM
+    const near = scrollHeight - scrollTop - clientHeight < NEAR_PX
+    // Our own scrolling only ever goes down, and may be overtaken by new text before its event arrives.
+    if (near && Date.now() - this.intent < INTENT_MS) this.following = true
+    else if (!near && scrollTop < this.lastTop) this.following = false
+    this.lastTop = scrollTop
+  }
 }
+
+export const follow = ViewPlugin.fromClass(Follow, {
+  eventObservers: {
+    scroll() {
+      this.scrolled()
+    },
+    wheel() {
+      this.intends()
+    },
+    touchmove() {
+      this.intends()
+    },
+    pointerdown() {
+      this.intends()
+    },
+  },
+})
 
 export function scrollToEnd(view: EditorView): void {
   // Measured after CodeMirror has drawn; its own scrollIntoView would stop short of the bottom padding.

@@ -10,7 +10,7 @@ import type { DocumentHost, Snapshot } from "../sync/document-client.ts"
 import { versioned } from "../sync/versioned.ts"
 import { authorInk, type InkOf } from "./author-ink.ts"
 import { authorship } from "./authorship.ts"
-import { isAtEnd, scrollToEnd, withCaretAtEnd } from "./follow.ts"
+import { follow, scrollToEnd, withCaretAtEnd } from "./follow.ts"
 import { liveMarks, type LiveMarks, setLiveMarks } from "./live-marks.ts"
 import { storyTheme } from "./theme.ts"
 import { undoWithAuthors } from "./undo-authors.ts"
@@ -56,10 +56,11 @@ export function createStoryEditor(parent: HTMLElement, options: StoryEditorOptio
       return view.composing
     },
     load(snapshot) {
-      const caret = Math.min(view.state.selection.main.head, snapshot.text.length)
+      const { selection, doc } = view.state
+      const caret = selection.main.head === doc.length ? Infinity : selection.main.head
       view.setState(stateAt(snapshot, versioned.of(view.state).made))
-      view.dispatch({ selection: { anchor: versioned.of(view.state).made ? caret : view.state.doc.length } })
-      scrollToEnd(view)
+      view.dispatch({ selection: { anchor: Math.min(caret, view.state.doc.length) } })
+      if (view.plugin(follow)?.following) scrollToEnd(view)
       options.onText()
     },
     apply(spec) {
@@ -73,7 +74,7 @@ export function createStoryEditor(parent: HTMLElement, options: StoryEditorOptio
 }
 
 function dispatchRemote(view: EditorView, spec: TransactionSpec): void {
-  const following = isAtEnd(view)
+  const following = view.plugin(follow)?.following
   const newLength = view.state.update(spec).newDoc.length
   view.dispatch(withCaretAtEnd(view.state, spec, newLength))
   if (following) scrollToEnd(view)
@@ -93,6 +94,7 @@ function prose(options: StoryEditorOptions): Extension {
     }),
     drawSelection(),
     undoWithAuthors(),
+    follow,
     search({ top: true }),
     keymap.of([...proseKeys, ...historyKeymap, ...searchKeymap]),
     authorInk(options.inkOf),

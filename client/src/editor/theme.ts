@@ -14,7 +14,9 @@ export const storyTheme = EditorView.theme({
     fontWeight: "480",
     caretColor: "var(--live)",
   },
-  ".cm-line": { padding: "0 0 .5em" },
+  ".cm-line": { padding: "0 0 .45em" },
+  // Models part paragraphs with an empty line, people often don't: both should look like paragraphs.
+  ".cm-line:has(> br:only-child)": { padding: "0", lineHeight: "1.1" },
   ".cm-cursor": { borderLeft: "2px solid var(--live)", marginLeft: "-1px" },
   "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
     background: "var(--selection)",
