@@ -35,11 +35,11 @@ WRONG = (
 )
 
 
-def malformed(random_: random.Random) -> str:
+def malformed(random_: random.Random, draft: str) -> str:
     """The part of a packet after its id: an event's name and data, wrong in one of many ways."""
     name = random_.choice([*EVENTS, *EVENTS, "connect", "disconnect", "", "nothing", "__class__", "x" * 1000])
     wrong = random_.choice(WRONG)
-    good = f'"draft":"{DRAFT}"'
+    good = f'"draft":"{draft}"'
     shapes = [
         f'["{name}"]',
         f'["{name}",{wrong}]',
@@ -59,18 +59,22 @@ def malformed(random_: random.Random) -> str:
 
 
 def test_malformed_events_are_answered_and_change_nothing(edge: EdgeServer) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
-    random_ = random.Random(seed)
     with edge.page() as page:
         before = page.call("start", {"draft": DRAFT})["epoch"]
-        for batch in range(EVENTS_IN_ALL // BATCH):
-            send_batch(page, random_, 1000 + batch * BATCH)
+        send_malformed(page, DRAFT)
         assert page.call("start", {"draft": DRAFT})["epoch"] == before, "the desk was never called"
 
 
-def send_batch(page: RawPage, random_: random.Random, first_id: int) -> None:
-    sent = {first_id + n: malformed(random_) for n in range(BATCH)}
+def send_malformed(page: RawPage, draft: str) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
+    random_ = random.Random(seed)
+    for batch in range(EVENTS_IN_ALL // BATCH):
+        first_id = 1000 + batch * BATCH
+        send_batch(page, {first_id + n: malformed(random_, draft) for n in range(BATCH)})
+
+
+def send_batch(page: RawPage, sent: dict[int, str]) -> None:
     began = time.monotonic()
     for number, rest in sent.items():
         page.send(f"42/story,{number}{'' if rest[:1].isdigit() else rest}")

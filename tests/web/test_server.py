@@ -17,8 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.test_protocol_docs import rows
 from tests.web.conftest import MODES, ROOT
 from tests.web.raw_page import Json, RawPage, ask, cookie_of
+from tests.web.test_fuzz import send_malformed
 
 pytestmark = [
     pytest.mark.app,
@@ -136,6 +138,32 @@ def test_nothing_is_appended_after_the_answer_to_pause(mode: str, tmp_path: Path
                 assert "event updates" not in after
                 last = [body for event, body in page.events if event == "updates"][-1]
                 assert last["revision"] + len(last["updates"]) == paused
+
+
+def test_malformed_events_change_nothing_that_is_kept(mode: str, tmp_path: Path) -> None:
+    with running(mode, tmp_path) as (port, _):
+        cookie = cookie_of(port)
+        draft = new_draft(port, cookie)
+        with RawPage(port, cookie) as page:
+            before = page.call("open", {"draft": draft}), ask(port, "GET", "/api/stories", Cookie=cookie).json
+            send_malformed(page, draft)
+            after = page.call("open", {"draft": draft}), ask(port, "GET", "/api/stories", Cookie=cookie).json
+    assert after == before
+
+
+def test_all_it_sends_is_documented(mode: str, tmp_path: Path) -> None:
+    documented = {event: {row[0].strip("`?") for row in rows(event)} for event in ("updates", "state")}
+    with running(mode, tmp_path) as (port, _):
+        cookie = cookie_of(port)
+        draft = new_draft(port, cookie)
+        with RawPage(port, cookie) as page:
+            page.call("open", {"draft": draft})
+            page.call("start", {"draft": draft, "limit": 400})
+            page.read_until(lambda: page.events[-1][1].get("detail") == "limit", 60)
+            for event, body in page.events:
+                if event != "menu":
+                    assert body.keys() <= documented[event], event
+            assert {"updates", "state"} <= {event for event, _ in page.events}
 
 
 def test_a_taken_port_is_one_sentence(mode: str, tmp_path: Path) -> None:
