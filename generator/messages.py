@@ -7,7 +7,7 @@ library. Knows nothing of sockets, drafts or tensors. Offsets and lengths are UT
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
@@ -245,15 +245,29 @@ _MESSAGES: Mapping[str, type] = {
 
 def encode(message: Command | Event) -> dict[str, Any]:
     """The message as JSON data, with its `kind`."""
-    return {"kind": message.kind, **asdict(message)}
+    return {"kind": message.kind, **_fields(message)}
 
 
 def decode(data: object) -> Command | Event:
     """The inverse of `encode`. Raises MalformedMessage for anything else."""
-    if not isinstance(data, dict) or data.get("kind") not in _MESSAGES:
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if not isinstance(kind, str) or kind not in _MESSAGES:
         raise MalformedMessage("not a message of this protocol")
-    message: Command | Event = _build(_MESSAGES[data["kind"]], {**data}, skip="kind")
+    message: Command | Event = _build(_MESSAGES[kind], data, skip="kind")
     return message
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The dataclass as a dict. A context has thousands of ids and is sent at every keystroke: none is copied."""
+    return {field.name: _data(getattr(value, field.name)) for field in fields(value)}
+
+
+def _data(value: Any) -> Any:
+    if is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, tuple) and value and is_dataclass(value[0]):
+        return [_fields(item) for item in value]
+    return value
 
 
 def _build(shape: Any, value: object, skip: str = "") -> Any:
@@ -285,6 +299,8 @@ def _build(shape: Any, value: object, skip: str = "") -> Any:
 def _build_tuple(parts: tuple[Any, ...], value: object) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise MalformedMessage("expected a list")
+    if parts == (int, ...) and all(type(part) is int for part in value):
+        return tuple(value)
     if parts[-1] is Ellipsis:
         return tuple(_build(parts[0], part) for part in value)
     if len(parts) != len(value):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence as AnySequence
 
-from generator.engine.vocabulary import INSIDE, WORD, Tokens
+from generator.engine.vocabulary import CHARACTER, WORD, Tokens
 
 MIN_WINDOW = 16
+
+# A character has at most four bytes, so the start of one is never further back.
+_CHARACTER_REACH = 3
 
 
 class Window:
@@ -54,9 +57,8 @@ def find_start(text: Tokens, index: int, starts: bytes, reach: int) -> int:
     A word's start, because there the text tokenizes the same whatever stood before it. Never after a token
     that adds nothing to the text: then the place would not be clear from its offset alone.
     """
-    nearest = range(index, max(-1, index - reach - 1), -1)
-    for wanted in (WORD, INSIDE + 1):
-        for candidate in nearest:
+    for wanted, distance in ((WORD, reach), (CHARACTER, max(reach, _CHARACTER_REACH))):
+        for candidate in range(index, max(-1, index - distance - 1), -1):
             if candidate == 0 or (text.lengths[candidate - 1] and starts[text.ids[candidate]] >= wanted):
                 return candidate
     # Only invalid UTF-8 has a longer stretch without a character's start.

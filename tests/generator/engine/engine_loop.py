@@ -63,7 +63,8 @@ class Oracle:
         self._runner = runner
 
     def logits(self, token_ids: AnySequence[int]) -> Floats:
-        return self._runner.forward([Row(0, token_ids, 0, True)], lambda: False)[0]
+        logits: Floats = self._runner.forward([Row(0, token_ids, 0, True)], lambda: False)[0]
+        return logits
 
     def assert_greedy(self, token_ids: AnySequence[int], chosen: int) -> None:
         """`chosen` is the best allowed token after `token_ids`, but for ties that rounding decides."""

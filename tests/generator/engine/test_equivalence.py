@@ -49,7 +49,7 @@ def test_packed_is_what_transformers_generates(family: str) -> None:
     reference = type(model)(copy.deepcopy(model.config)).eval()
     reference.load_state_dict(model.state_dict())
     never = [i for i in range(vocabulary.size) if vocabulary.blocked[i]]
-    generated = reference.generate(  # type: ignore[operator]
+    generated = reference.generate(
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
         max_new_tokens=63,

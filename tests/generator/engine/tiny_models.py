@@ -75,7 +75,8 @@ def tiny_model(family: str) -> PreTrainedModel:
                 eos_token_id=0,
             )
         )
-    return model.eval()
+    model.eval()
+    return model
 
 
 @cache
