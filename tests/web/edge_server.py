@@ -4,16 +4,13 @@ The desk records what reaches it, so that a test can tell that nothing did: `sta
 number of calls so far.
 """
 
-# ruff: noqa: E402
-
 from __future__ import annotations
 
 import sys
 
 from web import concurrency
 
-MODE = sys.argv[1]
-if MODE == concurrency.EVENTLET:
+if __name__ == "__main__" and sys.argv[1] == concurrency.EVENTLET:
     problem = concurrency.check_eventlet()
     if problem is not None:
         sys.exit(problem)
@@ -129,16 +126,16 @@ class ChangingMenu:
         return {"continue": [], "prompt": [], "changed": time.monotonic() - self._made > 2}
 
 
-def main() -> None:
-    limits = Limits(events=float(sys.argv[2]), events_burst=float(sys.argv[2]), unused_seconds=1)
+def main(mode: str, rate: float, root: Path) -> None:
+    limits = Limits(events=rate, events_burst=rate, unused_seconds=1)
     listener = concurrency.listen("127.0.0.1", 0)
-    edge = Edge("127.0.0.1", listener.getsockname()[1], b"k" * 32, Path(sys.argv[3]), MODE, limits=limits)
+    edge = Edge("127.0.0.1", listener.getsockname()[1], b"k" * 32, root, mode, limits=limits)
     app = WebApp(edge)
     desk = RecordingDesk(app.publish)
     app.connect(desk, EchoLibrary(), ChangingMenu())  # type: ignore[arg-type]
     app.start_tasks()
-    serve_until_stopped(MODE, listener, app.wsgi, app.close_connections, lambda: None)
+    serve_until_stopped(mode, listener, app.wsgi, app.close_connections, lambda: None)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,43 @@
+"""The bucket against the sum it stands for: never more than the burst and what has flowed in."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.token_bucket import TokenBucket
+
+steps = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 20)), max_size=60)
+
+
+@given(steps=steps, rate=st.integers(1, 20), burst=st.integers(1, 40))
+def test_no_more_is_given_than_flowed_in(steps: list[tuple[float, int]], rate: int, burst: int) -> None:
+    now, given_ = 0.0, 0
+    bucket = TokenBucket(rate, burst, lambda: now)
+    for pause, amount in steps:
+        now += pause
+        given_ += amount if bucket.take(amount) else 0
+        assert given_ <= burst + rate * now + 1e-6
+
+
+@given(steps=steps, rate=st.integers(1, 20), burst=st.integers(1, 40))
+def test_who_waits_as_told_keeps_to_the_rate(steps: list[tuple[float, int]], rate: int, burst: int) -> None:
+    now, taken = 0.0, 0
+    bucket = TokenBucket(rate, burst, lambda: now)
+    for pause, amount in steps:
+        now += pause
+        taken += amount
+        now += bucket.borrow(amount)
+        assert taken <= burst + rate * now + 1e-6
+
+
+def test_a_rested_bucket_is_full_again() -> None:
+    now = 0.0
+    bucket = TokenBucket(2, 4, lambda: now)
+    assert bucket.take(4)
+    assert not bucket.take(1)
+    now = 1.0
+    assert bucket.take(2)
+    now = 100.0
+    assert not bucket.take(5)
+    assert bucket.take(4)
