@@ -21,6 +21,7 @@ MAX_COUNT = 2**53 - 1
 MAX_TITLE = 200
 MAX_NAME = 200
 MAX_TEXT_BYTES = 256 * 1024
+MAX_BEGINNING_BYTES = 1024 * 1024
 MAX_UPDATES = 1000
 MAX_DRAFTS = 16
 RESERVED_CLIENTS = ("server", "model")
@@ -73,28 +74,31 @@ def _flag(value: object, name: str) -> bool:
     return value
 
 
-def plain_text(value: object, name: str) -> str:
-    """Text a draft may hold: no NUL, no carriage return, no half characters; at most 256 KiB as UTF-8."""
-    if not isinstance(value, str):
-        raise invalid(f"{name} must be text.")
-    if len(value) > MAX_TEXT_BYTES:
-        raise Refused("too_large", f"{name} is longer than {MAX_TEXT_BYTES // 1024} KiB.")
-    units = to_units(value)
-    if not is_clean(units):
-        raise invalid(f"{name} holds a character that text cannot have: NUL, a carriage return or half a character.")
-    if len(from_units(units).encode()) > MAX_TEXT_BYTES:
-        raise Refused("too_large", f"{name} is longer than {MAX_TEXT_BYTES // 1024} KiB.")
-    return from_units(units)
+def text(limit: int) -> Check:
+    """Text a draft may hold: no NUL, no carriage return, no half characters; at most `limit` bytes of UTF-8."""
+
+    def parse(value: object, name: str) -> str:
+        if not isinstance(value, str):
+            raise invalid(f"{name} must be text.")
+        units = to_units(value)
+        if not is_clean(units):
+            raise invalid(f"{name} holds what text cannot have: NUL, a carriage return or half a character.")
+        whole_characters = from_units(units)
+        if len(whole_characters.encode()) > limit:
+            raise Refused("too_large", f"{name} is longer than {limit // 1024} KiB.")
+        return whole_characters
+
+    return Check(f"text of at most {limit // 1024} KiB", parse)
 
 
 def line(limit: int) -> Check:
     """One line of at most `limit` characters without control characters."""
 
     def parse(value: object, name: str) -> str:
-        text = plain_text(value, name)
-        if len(text) > limit or _CONTROL.search(text):
+        given: str = TEXT.parse(value, name)
+        if len(given) > limit or _CONTROL.search(given):
             raise invalid(f"{name} must be one line of at most {limit} characters.")
-        return text
+        return given
 
     return Check(f"one line of at most {limit} characters", parse)
 
@@ -165,7 +169,8 @@ CLIENT = Check("32 hexadecimal digits in lower case", _client)
 COUNT = whole(0)
 COUNT_FROM_ONE = whole(1)
 FLAG = Check("true or false", _flag)
-TEXT = Check("text of at most 256 KiB", plain_text)
+TEXT = text(MAX_TEXT_BYTES)
+BEGINNING = text(MAX_BEGINNING_BYTES)
 TITLE = line(MAX_TITLE)
 NAME = line(MAX_NAME)
 MODE = one_of("continue", "prompt")

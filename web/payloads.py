@@ -163,7 +163,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class CreateStory:
     mode: Annotated[str, checks.MODE]
-    prompt: Annotated[str, checks.TEXT]
+    prompt: Annotated[str, checks.BEGINNING]
     title: Annotated[str | None, checks.TITLE] = None
     model: Annotated[str | None, checks.NAME] = None
     models: Annotated[list[str] | None, checks.listed(checks.NAME, checks.MAX_DRAFTS)] = None

@@ -17,11 +17,10 @@ from web.errors import Refused
 from web.payloads import Payload, parse
 
 if TYPE_CHECKING:
+    from generator.library import Library
     from generator.menu import Menu
 
-    from generator.library import Library
-
-MAX_JSON_BYTES = 2_000_000
+MAX_JSON_BYTES = 8_000_000  # a beginning of 1 MiB, every character escaped
 MAX_IMPORT_BYTES = 64_000_000
 _FORMAT = re.compile(r"[a-z0-9]{1,16}")
 

@@ -101,13 +101,13 @@ def test_a_failure_shows_no_details(edge: EdgeServer) -> None:
 
 
 def test_a_body_beyond_the_limit_is_too_large(edge: EdgeServer) -> None:
-    reply = ask(edge.port, "POST", "/api/stories", b" " * 3_000_000)
+    reply = ask(edge.port, "POST", "/api/stories", b" " * 9_000_000)
     assert (reply.status, reply.json["error"]["code"]) == (413, "too_large")
 
 
 def test_an_import_may_be_larger_and_come_as_a_form(edge: EdgeServer) -> None:
-    plain = ask(edge.port, "POST", "/api/stories/import?filename=a.txt", b"x" * 3_000_000)
-    assert (plain.status, plain.json) == (201, {"size": 3_000_000, "filename": "a.txt"})
+    plain = ask(edge.port, "POST", "/api/stories/import?filename=a.txt", b"x" * 9_000_000)
+    assert (plain.status, plain.json) == (201, {"size": 9_000_000, "filename": "a.txt"})
     form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="b.txt"\r\n\r\ntext\r\n--b--\r\n'
     sent = ask(edge.port, "POST", "/api/stories/import", form, Content_Type="multipart/form-data; boundary=b")
     assert sent.json == {"size": 4, "filename": "b.txt"}
