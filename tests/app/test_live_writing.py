@@ -80,11 +80,11 @@ def test_rewind_and_retry_keep_what_they_remove(app: AppServer) -> None:
         assert before.startswith(page.text)
         assert len(page.text) < len(before)
         assert app.text(answer["kept"]) == before
-        page.ask("start", limit=5)
-        page.wait_for_words(1)
-        page.ask("retry", revision=page.revision)
-        page.wait_for_words(1)
+        write_20(page)
+        written, attempt = page.text, page.ask("retry", revision=page.revision)
+        page.wait_until(lambda: page.revision > attempt["revision"])
         page.ask("pause")
+        assert app.text(attempt["kept"]) == written
     siblings = {entry["id"]: entry for story in app.get("/api/stories")["stories"] for entry in story["drafts"]}
     assert siblings[answer["kept"]]["parent"] == draft
 

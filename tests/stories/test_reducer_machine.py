@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -160,5 +161,11 @@ class TwoPagesAndAModel(RuleBasedStateMachine):
             assert author == USER or not set(part) & typed, "a typed character counts as a model's"
 
 
-TwoPagesAndAModel.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+class ForLong(TwoPagesAndAModel):
+    """The same, a thousand times."""
+
+
+TwoPagesAndAModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+ForLong.TestCase.settings = settings(max_examples=1_000, stateful_step_count=40, deadline=None)
 TestTwoPagesAndAModel = TwoPagesAndAModel.TestCase
+TestForLong = pytest.mark.slow(ForLong.TestCase)

@@ -1,0 +1,49 @@
+"""What must hold however often and however long: pause is final, and a draft goes on at a flat cost."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import pytest
+
+from tests.app.server import AppServer
+
+pytestmark = [pytest.mark.app, pytest.mark.slow]
+
+TRIALS = 500  # in each of the two modes
+TOKENS = 100_000
+GROWTH_BYTES = 200 * 2**20  # of the web process; the text itself, its log in memory and Python's slack
+
+
+def test_pause_is_final(app: AppServer) -> None:
+    rng, pause = random.Random(11), threading.Event()
+    draft = app.draft(model="Fake instant")
+    with app.page(draft) as page:
+        for trial in range(TRIALS):
+            page.ask("start")
+            pause.wait(rng.random() * 0.03)
+            answer = page.ask("pause")
+            assert page.revision == answer["revision"], "all updates come before the ack"
+            if trial % 10 == 0:
+                pause.wait(0.05)
+            assert page.revision == answer["revision"], "nothing is appended after the ack"
+            if len(page.text) > 20_000:
+                page.delete(0, len(page.text))
+                page.settle()
+        assert app.text(draft) == page.text
+
+
+def test_a_hundred_thousand_tokens(app: AppServer) -> None:
+    draft = app.draft(model="Fake instant")
+    with app.page(draft) as page:
+        page.ask("start", limit=TOKENS)
+        page.wait_until(lambda: page.revision > 0)
+        before = app.process.memory_info().rss
+        page.wait_until(lambda: any(state.get("detail") == "limit" for state in page.states), 600)
+        tokens = sum(len(update.get("tokens", ())) for update in page.updates)
+        assert TOKENS <= tokens <= TOKENS + 3, "at most the rest of a character more"
+        assert app.process.memory_info().rss - before < GROWTH_BYTES
+        page.type(" The end.")
+        page.settle()
+        assert app.text(draft) == page.text

@@ -1,0 +1,86 @@
+"""Processes die in the middle of a sentence: nothing typed is lost, and the run goes on from the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.server import AppServer, running_server
+
+pytestmark = pytest.mark.app
+
+
+@pytest.fixture
+def own_app(mode: str, tmp_path: Path) -> Iterator[AppServer]:
+    with running_server(tmp_path, mode) as server:
+        yield server
+
+
+def test_the_engine_is_killed_while_it_writes(own_app: AppServer) -> None:
+    draft = own_app.draft()
+    with own_app.page(draft) as page:
+        page.ask("start")
+        page.wait_for_words(3)
+        page.states.clear()
+        own_app.engine().kill()
+        page.wait_for_state("loading")
+        page.type(" Typed while it was gone.")
+        page.settle()
+        page.wait_for_words(3)
+        page.wait_for_state("writing")
+        page.ask("pause")
+        assert " Typed while it was gone." in page.text
+        assert own_app.text(draft) == page.text
+
+
+def test_a_model_that_raises_fails_this_run_only(own_app: AppServer) -> None:
+    draft = own_app.draft(model="Fake raises-40")
+    with own_app.page(draft) as page:
+        page.ask("start")
+        failed = page.wait_for_state("failed")
+        assert failed["detail"]
+        page.type(" Still editable.")
+        page.settle()
+        page.states.clear()
+        page.ask("start", limit=5)
+        page.wait_until(lambda: any(state.get("detail") == "limit" for state in page.states))
+
+
+def test_a_model_that_takes_the_engine_along_does_not_stop_editing(own_app: AppServer) -> None:
+    draft = own_app.draft(model="Fake crash-60")
+    with own_app.page(draft) as page:
+        page.ask("start")
+        page.wait_for_state("writing")
+        page.wait_for_state("loading")
+        page.type(" Still editable.")
+        page.settle()
+        page.ask("pause")
+        assert "Still editable." in page.text
+
+
+def test_the_server_is_killed_and_started_again(mode: str, tmp_path: Path) -> None:
+    with running_server(tmp_path, mode) as app:
+        draft = app.draft(sampling={"temperature": 0.5})
+        with app.page(draft) as page:
+            page.ask("start")
+            page.wait_for_words(3)
+            page.type(" Suddenly", at=4)
+            page.settle()
+            typed_at = page.revision
+            app.process.kill()
+            app.process.wait(10)
+        name, _, value = app.cookie.partition("=")
+        shown = page.text
+    with running_server(tmp_path, mode) as again:
+        again.cookie = f"{name.rpartition('_')[0]}_{again.port}={value}"
+        with again.page(draft) as page:
+            assert page.revision >= typed_at
+            assert "Once Suddenly" in page.text
+            assert page.text.startswith(shown) or shown.startswith(page.text)
+            assert page.opened["settings"]["sampling"]["temperature"] == 0.5
+            page.wait_for_words(3)
+            page.ask("pause")
+        story = again.get("/api/stories")["stories"][0]
+        assert story["drafts"][0]["id"] == draft
