@@ -235,6 +235,7 @@ def test_the_next_start_comes_later_each_time(crashes: int, seconds: float) -> N
     assert Patience().delay_after(crashes) == seconds
 
 
+@pytest.mark.slow
 def test_all_of_it_under_eventlet() -> None:
     """The same tests once more, in a process whose standard library is patched as the server patches it."""
     if os.environ.get("STORYGEN_TEST_GREEN"):
