@@ -153,7 +153,10 @@ class LivePage:
             came = self._changed.wait_for(lambda: self.failure or what(), seconds)
             if self.failure:
                 raise AssertionError("the page broke") from self.failure
-            assert came, f"waited in vain; the page shows {self.text[-200:]!r}"
+            assert came, (
+                f"waited in vain; at revision {self.revision}, {len(self.unconfirmed)} unconfirmed, "
+                f"last state {self.states[-1:]}, the page shows {self.text[-100:]!r}"
+            )
 
     def wait_for_state(self, state: str) -> Json:
         self.wait_until(lambda: bool(self.states) and self.states[-1]["state"] == state)
