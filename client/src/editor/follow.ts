@@ -8,7 +8,7 @@ import { type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view"
 /** How far from the end, in pixels, still counts as being there: about two lines. */
 const NEAR_PX = 64
 /** A scroll this soon after wheel, finger or pointer is the reader's own. */
-const INTENT_MS = 1_000
+const INTENT_MS = 2_000
 
 class Follow {
   following = true
@@ -29,10 +29,12 @@ class Follow {
   scrolled(): void {
     const { scrollHeight, scrollTop, clientHeight } = this.view.scrollDOM
     const near = scrollHeight - scrollTop - clientHeight < NEAR_PX
-    // Our own scrolling only ever goes down, and may be overtaken by new text before its event arrives.
-    if (near && Date.now() - this.intent < INTENT_MS) this.following = true
-    else if (!near && scrollTop < this.lastTop) this.following = false
+    const moved = scrollTop - this.lastTop
     this.lastTop = scrollTop
+    // What scrolls without the reader is this plugin, or a text that became shorter.
+    if (Date.now() - this.intent > INTENT_MS) return
+    if (moved < 0) this.following = false
+    else if (moved > 0 && near) this.following = true
   }
 }
 

@@ -1,0 +1,115 @@
+"""The page in a browser, as a writer uses it: what the tests click, type and read.
+
+Owns the selectors, so that the tests don't. Whatever the page logs as an error is kept in `complaints`.
+"""
+
+from __future__ import annotations
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+
+# CodeMirror draws what is on screen; a screen this high shows the texts of these tests whole.
+TALL = 20_000
+PATIENCE_MS = 20_000
+
+# The text as drawn, the writing head left out.
+READ = """() => [...document.querySelectorAll('.cm-line')].map(line => line.textContent).join('\\n')"""
+WHERE = """([words, after]) => {
+  const walker = document.createTreeWalker(document.querySelector('.cm-content'), NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const at = walker.currentNode.data.indexOf(words)
+    if (at < 0) continue
+    const range = document.createRange()
+    range.setStart(walker.currentNode, at)
+    range.setEnd(walker.currentNode, at + words.length)
+    const box = [...range.getClientRects()].at(after ? -1 : 0)
+    return [after ? box.right - 1 : box.left + 1, (box.top + box.bottom) / 2]
+  }
+  throw new Error(words + ' is not on screen')
+}"""
+PASTE = """text => {
+  const data = new DataTransfer()
+  data.setData('text/plain', text)
+  const event = new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })
+  document.querySelector('.cm-content').dispatchEvent(event)
+}"""
+WATCH_POLICY = """addEventListener('securitypolicyviolation', event =>
+  console.error('policy violated: ' + event.violatedDirective + ' ' + event.blockedURI))"""
+
+
+class DeskPage:
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.complaints: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.add_init_script(WATCH_POLICY)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # A cut network makes the browser itself complain; that is what such a test is about.
+        if message.type == "error" and "net::ERR" not in message.text:
+            self.complaints.append(message.text)
+
+    @property
+    def text_field(self) -> Locator:
+        return self.page.locator(".cm-content")
+
+    @property
+    def end(self) -> Locator:
+        return self.page.locator(".writing-head")
+
+    def open(self, story: str = "") -> None:
+        self.page.goto(f"{self.address}/#/story/{story}" if story else self.address)
+        if story:
+            expect(self.page.get_by_role("status").last).to_have_text("Saved", timeout=PATIENCE_MS)
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def start(self) -> None:
+        self.button("Start").click()
+        expect(self.button("Pause")).to_be_visible()
+
+    def pause(self) -> None:
+        """Pauses and waits until everything is confirmed."""
+        self.button("Pause").click()
+        expect(self.button("Start")).to_be_visible()
+        self.wait_until_saved()
+
+    def wait_until_saved(self) -> None:
+        expect(self.page.get_by_role("status").last).to_have_text("Saved", timeout=PATIENCE_MS)
+
+    def wait_for_words(self, count: int = 5) -> None:
+        """Waits until the model has written `count` more words, as far as they are on screen."""
+        before = len(self.text().split())
+        self.page.wait_for_function(
+            f"goal => ({READ})().split(/\\s+/).filter(Boolean).length >= goal", arg=before + count
+        )
+
+    def type(self, text: str) -> None:
+        """Types where the caret is, key by key."""
+        self.page.keyboard.type(text, delay=15)
+
+    def caret_to(self, words: str, after: bool = True) -> None:
+        """Clicks right behind (or before) the first place where `words` stand on screen."""
+        x, y = self.page.evaluate(WHERE, [words, after])
+        self.page.mouse.click(x, y)
+
+    def caret_to_end(self) -> None:
+        self.text_field.focus()
+        self.page.keyboard.press("Control+End")
+
+    def paste(self, text: str) -> None:
+        self.page.evaluate(PASTE, text)
+
+    def text(self) -> str:
+        """What is drawn of the text."""
+        text: str = self.page.evaluate(READ)
+        return text
+
+    def whole_text(self, expected: str) -> str:
+        """The whole text, once it is as expected or patience is at its end."""
+        width = (self.page.viewport_size or {"width": 1280})["width"]
+        self.page.set_viewport_size({"width": width, "height": TALL})
+        self.page.wait_for_function(f"expected => ({READ})() === expected", arg=expected)
+        return self.text()

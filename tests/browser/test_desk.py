@@ -1,0 +1,139 @@
+"""The desk around the text: from nothing to writing, controls, library, themes and narrow screens."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Desks
+
+pytestmark = [pytest.mark.browser, pytest.mark.app]
+
+
+def test_from_an_empty_desk_to_writing(desks: Desks) -> None:
+    desk = desks.open()
+    page = desk.page
+    expect(desk.button("Start writing")).to_be_disabled()
+    page.get_by_role("button", name="Once upon a time, in a village").click()
+    page.get_by_text("Fake", exact=True).click()
+    page.keyboard.press("Tab")
+    desk.button("Start writing").click()
+    expect(desk.button("Pause")).to_be_visible()
+    desk.wait_for_words()
+    address = page.url
+    page.reload()
+    expect(desk.text_field).to_contain_text("lighthouse keeper who")
+    assert page.url == address
+    page.keyboard.press("Control+Enter")
+    expect(desk.button("Start")).to_be_visible()
+
+
+def test_a_prompt_stays_in_sight_and_can_be_changed(desks: Desks) -> None:
+    desk = desks.open()
+    page = desk.page
+    page.get_by_text("Writing prompt", exact=True).click()
+    page.get_by_role("textbox", name="Writing prompt").fill("A dragon asks for work.")
+    page.get_by_text("Fake", exact=True).click()
+    page.keyboard.press("Control+Enter")
+    desk.button("Start writing").or_(desk.button("Pause")).first.click()
+    premise = page.get_by_role("textbox", name="Premise, always in the model's mind")
+    expect(premise).to_have_value("A dragon asks for work.")
+    premise.fill("A dragon asks for a rest.")
+    premise.blur()
+    page.reload()
+    expect(premise).to_have_value("A dragon asks for a rest.")
+
+
+def test_sampling_takes_effect_at_once_and_stays(desks: Desks) -> None:
+    story, draft = desks.story()
+    desk = desks.open(story)
+    desk.button("Voice").click()
+    desk.page.get_by_role("slider", name="Daring").fill("0.3")
+    desk.page.get_by_role("textbox", name="Seed").fill("42")
+    desk.page.get_by_role("checkbox", name="Let the model end the story").check()
+    expect(desk.page.get_by_role("textbox", name="At least, in tokens")).to_be_enabled()
+    with desks.app.page(draft) as other:
+        sampling = other.opened["settings"]["sampling"]
+    assert (sampling["temperature"], sampling["seed"], sampling["stop_at_end"]) == (0.3, 42, True)
+
+
+def test_another_model_goes_on(desks: Desks) -> None:
+    story, _ = desks.story()
+    desk = desks.open(story)
+    desk.start()
+    desk.wait_for_words()
+    desk.page.get_by_role("combobox", name="Model that writes").select_option("Fake instant")
+    desk.page.wait_for_function(
+        "() => new Set([...document.querySelectorAll('.by-model')].map(part => part.className)).size > 1"
+    )
+    desk.pause()
+
+
+def test_undo_model_keeps_what_it_takes_out(desks: Desks) -> None:
+    story, draft = desks.story(prompt="It begins.")
+    desk = desks.open(story)
+    desk.start()
+    desk.wait_for_words()
+    desk.pause()
+    written = desks.server_text(draft)
+    desk.button("Undo model").click()
+    desk.button("1 kept").click()
+    desk.page.get_by_role("link", name="Kept version 1, by Fake").click()
+    assert desk.whole_text(written) == written
+
+
+def test_the_library_renames_and_deletes(desks: Desks) -> None:
+    story, _ = desks.story(prompt="A story about to be renamed")
+    desk = desks.open(story)
+    page = desk.page
+    desk.button("Library").click()
+    desk.button("Rename A story about to be renamed").click()
+    page.get_by_role("textbox", name="New title").fill("The Green Dragon")
+    page.keyboard.press("Enter")
+    desk.button("Delete The Green Dragon").click()
+    desk.button("Delete").click()
+    expect(page.get_by_role("link", name="The Green Dragon")).to_have_count(0)
+    desk.button("Close").click()
+    expect(desk.button("Start writing")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_nothing_is_wider_than_the_screen(desks: Desks, width: int, scheme: str) -> None:
+    story, _ = desks.story(prompt="Once upon a time, in a village by the sea " * 4)
+    desk = desks.open()
+    desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    desk.page.set_viewport_size({"width": width, "height": 740})
+    for place in ("", story):
+        desk.open(place)
+        wide = desk.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width
+
+
+def test_the_view_follows_the_end_only_while_the_reader_is_there(desks: Desks) -> None:
+    story, _ = desks.story(prompt="\n".join(f"Line {line}." for line in range(60)))
+    desk = desks.open(story)
+    desk.start()
+    desk.wait_for_words()
+    top = "document.querySelector('.cm-scroller').scrollTop"
+    expect(desk.end).to_be_in_viewport()
+    before = desk.page.evaluate(top)
+    desk.page.mouse.move(640, 400)
+    for _ in range(20):
+        desk.page.mouse.wheel(0, -45)
+    desk.page.wait_for_function(f"before => {top} < before - 600", arg=before)
+    expect(desk.end).not_to_be_in_viewport()
+    still = desk.page.evaluate(top)
+    desk.page.wait_for_timeout(700)
+    assert desk.page.evaluate(top) == still
+    desk.page.mouse.wheel(0, 20_000)
+    expect(desk.end).to_be_in_viewport()
+    desk.pause()
+
+
+def test_a_story_of_somebody_else_is_not_found_and_there_is_a_way_on(desks: Desks) -> None:
+    desk = desks.open()
+    desk.page.goto(f"{desk.address}/#/story/{'0' * 32}")
+    expect(desk.page.get_by_role("alert")).to_be_visible()
+    expect(desk.button("Start writing")).to_be_visible()
+    desk.complaints[:] = [complaint for complaint in desk.complaints if "404" not in complaint]
