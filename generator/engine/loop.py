@@ -11,9 +11,9 @@ from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
 
 from generator.engine.alternatives import choose_options
-from generator.engine.desk import Desk, Probe
 from generator.engine.log import log
 from generator.engine.models import LoadedModel, LoadFinished, Models
+from generator.engine.roster import Probe, Roster
 from generator.engine.runner import Interrupted, LoadOptions, Row
 from generator.engine.sampling import BrokenLogits, Floats, Noise, sample
 from generator.engine.scheduler import Work
@@ -29,7 +29,7 @@ class Loop:
         self._publish = publish
         self._inbox: queue.SimpleQueue[Command | LoadFinished] = queue.SimpleQueue()
         self.models = Models(options, publish, self._inbox.put)
-        self._desk = Desk(self.models, publish)
+        self.roster = Roster(self.models, publish)
         self._edited: set[str] = set()
         self._was_interrupted = False
 
@@ -72,21 +72,21 @@ class Loop:
         if isinstance(command, Load):
             self.models.load(command.model)
         elif isinstance(command, Unload):
-            self._desk.close_model(command.model)
+            self.roster.close_model(command.model)
         elif isinstance(command, LoadFinished):
             self.models.finish(command)
-            self._desk.model_finished(command)
+            self.roster.model_finished(command)
         elif isinstance(command, Set):
-            self._desk.set(command)
+            self.roster.set(command)
         elif isinstance(command, Budget):
-            self._desk.set_budget(command)
+            self.roster.set_budget(command)
         elif isinstance(command, Drop):
-            self._desk.drop(command.sequence)
+            self.roster.drop(command.sequence)
         elif isinstance(command, Alternatives):
-            self._desk.probe(command)
+            self.roster.probe(command)
 
     def _step_model(self, model: LoadedModel, now: float) -> float | None:
-        pending = [sequence for sequence in self._desk.sequences_of(model) if sequence.num_pending > 0]
+        pending = [sequence for sequence in self.roster.sequences_of(model) if sequence.num_pending > 0]
         ready = [sequence for sequence in pending if sequence.ready_at <= now]
         works = model.scheduler.schedule(ready, model.step_budget.tokens)
         if not works:
@@ -98,7 +98,7 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - a failing model must not take the engine along
             log(f"a step of {model.spec.key} failed: {type(error).__name__}: {error}")
             for work in works:
-                self._desk.fail(work.sequence, "The model failed while computing.")
+                self.roster.fail(work.sequence, "The model failed while computing.")
         else:
             self._was_interrupted = False
             self._advance(model, works, logits)
@@ -125,7 +125,7 @@ class Loop:
             row = next(rows)
             if isinstance(sequence, Probe):
                 options = choose_options(model.runner.vocabulary, row, sequence.place)
-                self._desk.answer(sequence, options)
+                self.roster.answer(sequence, options)
             else:
                 self._write(model, sequence, row)
 
@@ -133,10 +133,12 @@ class Loop:
         try:
             token_id, logprob = _sample(model, sequence, row)
         except BrokenLogits as error:
-            self._desk.fail(sequence, str(error))
+            self.roster.fail(sequence, str(error))
             return
-        if model.runner.seconds_per_token:
-            sequence.ready_at = max(sequence.ready_at, time.monotonic() - 1) + model.runner.seconds_per_token
+        pace = model.runner.seconds_per_token
+        if pace:
+            # From when it was due, so that the pace is kept; what is lost for long is not made up for.
+            sequence.ready_at = max(sequence.ready_at + pace, time.monotonic())
         for event in sequence.append(token_id, logprob):
             self._publish(event)
 

@@ -23,7 +23,7 @@ FAMILIES = ("fake", "gpt2", "llama")
 SAMPLED = SamplingSettings(temperature=1.0, top_p=0.95, min_p=0.01, repetition_penalty=1.2, seed=11)
 WINDOW = 48
 TEXTS = st.text("abc the\nriverñ🌊", max_size=60)
-few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def runner_of(family: str, window: int = WINDOW) -> Runner:

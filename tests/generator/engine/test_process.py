@@ -238,6 +238,16 @@ def test_alternatives_leave_the_sequence_alone() -> None:
     assert both[0][:shorter] == both[1][:shorter]
 
 
+def test_a_text_no_tokenizer_reads_fails_by_itself() -> None:
+    """A lone surrogate never comes from the page; should it come, it harms nobody else."""
+    with engine_process() as engine:
+        engine.send(a_set("\ud800", budget=5), a_set("Once", sequence="other", budget=5))
+        assert engine.until_kind(Failed).code == "engine"
+        read_tokens(engine, 5, "other")
+        engine.send(Alternatives("r", "s", FAKE, None, (), (Piece("\ud800"),), 0))
+        assert engine.until_kind(AlternativesReady).error.endswith(".")
+
+
 def test_an_unloaded_model_stops_its_sequences() -> None:
     with engine_process() as engine:
         engine.send(a_set("Once", budget=10**9))

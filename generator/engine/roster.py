@@ -1,4 +1,4 @@
-"""Desk: all sequences there are, by what the commands say of them.
+"""Roster: all sequences there are, by what the commands say of them.
 
 Owns turning `Set`, `Budget`, `Drop` and `Alternatives` into sequences, now or when their model is loaded.
 Knows nothing of steps or sampling.
@@ -19,6 +19,9 @@ from generator.messages import Alternatives, AlternativesReady, Budget, Event, F
 from generator.sampling_settings import SamplingSettings
 
 
+_UNREADABLE = "The text could not be read by the model's tokenizer."
+
+
 @dataclass(eq=False)
 class Probe(Sequence):
     """A sequence that is computed once for its next-word distribution and never writes."""
@@ -36,7 +39,7 @@ class Entry:
     sequence: Sequence | None = None
 
 
-class Desk:
+class Roster:
     def __init__(self, models: Models, publish: Callable[[Event], None]) -> None:
         self._models = models
         self._publish = publish
@@ -106,6 +109,8 @@ class Desk:
 
     def probe(self, command: Alternatives) -> None:
         model = self._models.loaded.get(command.model.key)
+        if command.request in self._probes:
+            return
         if model is None:
             self._publish(AlternativesReady(command.request, 0, 0, (), "The model is not loaded yet."))
             return
@@ -114,6 +119,10 @@ class Desk:
             place, window = find_place(vocabulary, model.runner.window, command)
         except PremiseTooLarge as error:
             self._publish(AlternativesReady(command.request, 0, 0, (), str(error)))
+            return
+        except Exception as error:  # noqa: BLE001 - a text that breaks a tokenizer must not take the engine along
+            log(f"tokenizing for {command.model.key} failed: {type(error).__name__}")
+            self._publish(AlternativesReady(command.request, 0, 0, (), _UNREADABLE))
             return
         entry = self._entries.get(command.sequence)
         writing = entry.sequence if entry is not None else None
@@ -153,7 +162,7 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - a text that breaks a tokenizer must not take the engine along
             log(f"tokenizing for {command.model.key} failed: {type(error).__name__}")
             self._release(entry)
-            self._refuse(command, "engine", "The text could not be read by the model's tokenizer.")
+            self._refuse(command, "engine", _UNREADABLE)
             return
         if entry.sequence is None:
             entry.sequence = Sequence(command.sequence, command.owner, orders, window, runner.vocabulary, entry.budget)
