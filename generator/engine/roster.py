@@ -14,10 +14,9 @@ from generator.engine.context import PremiseTooLarge, build_window, pinned_head
 from generator.engine.log import log
 from generator.engine.models import LoadedModel, LoadFinished, Models
 from generator.engine.sequence import Orders, Sequence
-from generator.engine.window import common_prefix
+from generator.engine.window import Window, common_prefix
 from generator.messages import Alternatives, AlternativesReady, Budget, Event, Failed, ModelSpec, Set
 from generator.sampling_settings import SamplingSettings
-
 
 _UNREADABLE = "The text could not be read by the model's tokenizer."
 
@@ -114,26 +113,26 @@ class Roster:
         if model is None:
             self._publish(AlternativesReady(command.request, 0, 0, (), "The model is not loaded yet."))
             return
-        vocabulary = model.runner.vocabulary
         try:
-            place, window = find_place(vocabulary, model.runner.window, command)
+            place, window = find_place(model.runner.vocabulary, model.runner.window, command)
         except PremiseTooLarge as error:
             self._publish(AlternativesReady(command.request, 0, 0, (), str(error)))
-            return
         except Exception as error:  # noqa: BLE001 - a text that breaks a tokenizer must not take the engine along
             log(f"tokenizing for {command.model.key} failed: {type(error).__name__}")
             self._publish(AlternativesReady(command.request, 0, 0, (), _UNREADABLE))
-            return
+        else:
+            self._start_probe(command, model, place, window)
+
+    def _start_probe(self, command: Alternatives, model: LoadedModel, place: Place, window: Window) -> None:
         entry = self._entries.get(command.sequence)
         writing = entry.sequence if entry is not None else None
         owner = entry.command.owner if entry is not None else command.sequence
-        orders = Orders(0, SamplingSettings(), 0, 0, 0)
         probe = Probe(
-            command.request,
-            owner,
-            orders,
-            window,
-            vocabulary,
+            id=command.request,
+            owner=owner,
+            orders=Orders(0, SamplingSettings(), 0, 0, 0),
+            window=window,
+            vocabulary=model.runner.vocabulary,
             budget=1,
             is_edited=True,
             place=place,
