@@ -15,6 +15,8 @@ export default defineConfig({
     modulePreload: false,
     assetsInlineLimit: 0,
     cssCodeSplit: false,
+    // Their licences ask to be passed on.
+    license: { fileName: "third-party-licenses.md" },
     chunkSizeWarningLimit: 1024,
     rolldownOptions: {
       input: "src/main.ts",

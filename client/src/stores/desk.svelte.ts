@@ -1,8 +1,10 @@
 /** The desk: what is on it (a story's sheets, or the empty prompt), the model menu, the library and the connection. */
 
+import { tick } from "svelte"
 import { Connection, type Link } from "../sync/connection.ts"
 import type { Journal } from "../sync/journal.ts"
-import type { Menu, Mode, StoryEntry } from "../sync/protocol.ts"
+import { LostAnswer, type Menu, type Mode, type StoryEntry } from "../sync/protocol.ts"
+import { replayAbandoned } from "../sync/replay.ts"
 import { type NewStory, RequestFailed, rest } from "../sync/rest.ts"
 import { Inks } from "./inks.ts"
 import { Sheet } from "./sheet.svelte.ts"
@@ -100,8 +102,14 @@ export class Desk {
 
   private async followRoute(): Promise<void> {
     const [, id, draft] = ROUTE.exec(location.hash) ?? []
-    if (!id) return this.clear()
-    const done = await this.attempt(async () => {
+    if (!id || !(await this.show(id, draft))) this.clear()
+    // Once the sheets that went are closed, what they had not sent is nobody's.
+    await tick()
+    await this.sendLeftovers()
+  }
+
+  private show(id: string, draft: string | undefined): Promise<boolean> {
+    return this.attempt(async () => {
       const story = await rest.story(id)
       // Drafts with a parent are what a cut kept; they come onto the desk only when asked for.
       const shown = story.drafts.filter((entry) => (draft ? entry.id === draft : !entry.parent))
@@ -114,7 +122,6 @@ export class Desk {
       this.sheets = shown.map((entry) => new Sheet(entry.id, around, focused, start))
       this.active = this.sheets[0] ?? null
     })
-    if (!done) this.clear()
   }
 
   private clear(): void {
@@ -126,7 +133,19 @@ export class Desk {
 
   private linked(link: Link): void {
     this.link = link
-    if (link === "connected" && !this.menu) void this.attempt(async () => this.takeMenu(await rest.menu()))
+    if (link !== "connected") return
+    if (!this.menu) void this.attempt(async () => this.takeMenu(await rest.menu()))
+    void this.sendLeftovers()
+  }
+
+  /** What was written in stories that are not on the desk any more, and did not reach the server then. */
+  private async sendLeftovers(): Promise<void> {
+    try {
+      await replayAbandoned(undefined, this.journal, this.connection)
+    } catch (error) {
+      // It stays in the journal for the next connection.
+      if (!(error instanceof LostAnswer)) throw error
+    }
   }
 
   private takeMenu(menu: Menu): void {

@@ -28,7 +28,8 @@ export interface Journal {
   clear(draft: string, client: string): Promise<void>
   /** Clears the record if its owner has not written to it since it was read. */
   clearIfUnchanged(record: JournalRecord): Promise<void>
-  records(draft: string): Promise<readonly JournalRecord[]>
+  /** The records of one draft, or of all. */
+  records(draft?: string): Promise<readonly JournalRecord[]>
   keepRecovered(recovered: Recovered): Promise<void>
   recovered(draft: string): Promise<readonly Recovered[]>
   dropRecovered(id: string): Promise<void>
@@ -84,9 +85,9 @@ class DiskJournal implements Journal {
     })
   }
 
-  async records(draft: string): Promise<readonly JournalRecord[]> {
+  async records(draft?: string): Promise<readonly JournalRecord[]> {
     const all = await this.readAll<JournalRecord>(UNCONFIRMED)
-    return all.filter((record) => record.draft === draft)
+    return all.filter((record) => draft === undefined || record.draft === draft)
   }
 
   keepRecovered(recovered: Recovered): Promise<void> {
@@ -139,8 +140,8 @@ export class MemoryJournal implements Journal {
     if (isSame(this.unconfirmed.get(key), record)) this.unconfirmed.delete(key)
   }
 
-  async records(draft: string): Promise<readonly JournalRecord[]> {
-    return [...this.unconfirmed.values()].filter((record) => record.draft === draft)
+  async records(draft?: string): Promise<readonly JournalRecord[]> {
+    return [...this.unconfirmed.values()].filter((record) => draft === undefined || record.draft === draft)
   }
 
   async keepRecovered(recovered: Recovered): Promise<void> {

@@ -13,10 +13,10 @@ export function clientLock(client: string): string {
   return `storygen-client-${client}`
 }
 
-/** Replays every record of `draft` whose owner is gone. Rejects with LostAnswer where the connection fails; then
+/** Replays every record of `draft`, or of all drafts, whose owner is gone. Rejects with LostAnswer where the connection fails; then
  * the records stay. What the server will never take is kept as recovered text. */
 export async function replayAbandoned(
-  draft: string,
+  draft: string | undefined,
   journal: Journal,
   channel: Channel,
   locks: LockManager | undefined = globalThis.navigator?.locks,
