@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 
 import pytest
 
-from stories.changes import ChangeSet
 from stories.draft import Settings, restore
 from stories.events import Configure, Hold, Left, Moved, Pause, Rewind, Stopped, Viewed
-from stories.reducer import MAX_TEXT_UNITS
 from stories.step import Refused
-from stories.update import USER, Update
+from stories.update import USER
 from tests.stories.writers import Authority, Page
 
 
@@ -208,48 +205,6 @@ def test_retry_is_a_new_attempt_and_writes() -> None:
     assert (state.text, state.attempt) == ("a", 1)
     assert state.run
     assert state.granted == 512
-
-
-def test_changes_that_do_not_fit_or_split_a_character_are_refused() -> None:
-    authority = Authority("a\ud83d\ude00b")
-    cases = [ChangeSet.insert(9, 0, "x"), ChangeSet.insert(4, 2, "x"), ChangeSet.delete(4, 0, 2)]
-    for changes in cases:
-        with pytest.raises(Refused) as refusal:
-            authority.push(0, "one", (Update("one", USER, changes),))
-        assert refusal.value.code == "invalid"
-    assert authority.state.revision == 0
-
-
-def test_a_push_is_all_or_nothing() -> None:
-    authority = Authority("abc")
-    good = Update("one", USER, ChangeSet.insert(3, 0, "x"))
-    with pytest.raises(Refused):
-        authority.push(0, "one", (good, good))
-    assert authority.state.text == "abc"
-
-
-def test_a_draft_that_would_grow_too_large_is_refused() -> None:
-    authority = Authority("abc")
-    huge = Update("one", USER, ChangeSet.insert(3, 0, "x" * MAX_TEXT_UNITS))
-    with pytest.raises(Refused) as refusal:
-        authority.push(0, "one", (huge,))
-    assert refusal.value.code == "too_large"
-
-
-def test_undo_restores_only_authors_of_this_draft() -> None:
-    authority = writing("a")
-    authority.write("bcd")
-    author = "model:GPT-2 small"
-    delete = Update("one", USER, ChangeSet.delete(4, 1, 4))
-    authority.push(authority.state.revision, "one", (delete,))
-    undo = Update("one", USER, ChangeSet.insert(1, 1, "bcd"), authors=((3, author),))
-    forged = replace(undo, authors=((3, "model:Other"),))
-    short = replace(undo, authors=((2, author),))
-    for bad in (forged, short):
-        with pytest.raises(Refused):
-            authority.push(authority.state.revision, "one", (bad,))
-    authority.push(authority.state.revision, "one", (undo,))
-    assert authority.state.spans.runs() == [(1, USER), (3, author)]
 
 
 def test_a_new_setting_takes_effect_at_once() -> None:
