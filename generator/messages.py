@@ -7,16 +7,12 @@ library. Knows nothing of sockets, drafts or tensors. Offsets and lengths are UT
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
-from types import UnionType
-from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from generator.message_json import MalformedMessage as MalformedMessage
+from generator.message_json import from_json, to_json
 from generator.sampling_settings import SamplingSettings
-
-
-class MalformedMessage(ValueError):
-    """The other process sent something that is not a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +213,8 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class AlternativesReady:
-    """`options` are `(text, probability)` by falling probability; the range is the present token's,
-    relative to `pieces`.
-
-    `error` is empty, or a sentence; then there are no options.
-    """
+    """`options` are `(text, probability)` by falling probability; the range is the present token's, relative
+    to `pieces`. `error` is empty, or a sentence; then there are no options."""
 
     kind: ClassVar[str] = "alternatives_ready"
     request: str
@@ -245,7 +238,7 @@ _MESSAGES: Mapping[str, type] = {
 
 def encode(message: Command | Event) -> dict[str, Any]:
     """The message as JSON data, with its `kind`."""
-    return {"kind": message.kind, **_fields(message)}
+    return {"kind": message.kind, **to_json(message)}
 
 
 def decode(data: object) -> Command | Event:
@@ -253,61 +246,5 @@ def decode(data: object) -> Command | Event:
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(kind, str) or kind not in _MESSAGES:
         raise MalformedMessage("not a message of this protocol")
-    message: Command | Event = _build(_MESSAGES[kind], data, skip="kind")
+    message: Command | Event = from_json(_MESSAGES[kind], data, skip="kind")
     return message
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    """The dataclass as a dict. A context has thousands of ids and is sent at every keystroke: none is copied."""
-    return {field.name: _data(getattr(value, field.name)) for field in fields(value)}
-
-
-def _data(value: Any) -> Any:
-    if is_dataclass(value):
-        return _fields(value)
-    if isinstance(value, tuple) and value and is_dataclass(value[0]):
-        return [_fields(item) for item in value]
-    return value
-
-
-def _build(shape: Any, value: object, skip: str = "") -> Any:
-    """`value` as the annotated type `shape`: dataclasses, tuples, unions with None and plain values."""
-    if is_dataclass(shape) and isinstance(shape, type):
-        if not isinstance(value, dict):
-            raise MalformedMessage(f"{shape.__name__} is not an object")
-        hints = _hints(shape)
-        given = {name: part for name, part in value.items() if name != skip}
-        if not given.keys() <= hints.keys():
-            raise MalformedMessage(f"{shape.__name__} has unknown fields")
-        try:
-            return shape(**{name: _build(hints[name], part) for name, part in given.items()})
-        except TypeError as error:
-            raise MalformedMessage(str(error)) from error
-    if get_origin(shape) is tuple:
-        return _build_tuple(get_args(shape), value)
-    if isinstance(shape, UnionType):
-        if value is None and type(None) in get_args(shape):
-            return None
-        return _build(next(part for part in get_args(shape) if part is not type(None)), value)
-    if shape is float and type(value) is int:
-        return float(value)
-    if type(value) is not shape:
-        raise MalformedMessage(f"{value!r} is not {shape}")
-    return value
-
-
-def _build_tuple(parts: tuple[Any, ...], value: object) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise MalformedMessage("expected a list")
-    if parts == (int, ...) and all(type(part) is int for part in value):
-        return tuple(value)
-    if parts[-1] is Ellipsis:
-        return tuple(_build(parts[0], part) for part in value)
-    if len(parts) != len(value):
-        raise MalformedMessage("a list of the wrong length")
-    return tuple(_build(part, item) for part, item in zip(parts, value, strict=True))
-
-
-@cache
-def _hints(shape: type) -> dict[str, Any]:
-    return {name: hint for name, hint in get_type_hints(shape).items() if name != "kind"}
