@@ -240,6 +240,22 @@ describe("undo", () => {
   })
 })
 
+describe("undo after mixed keys", () => {
+  test("gives back to the model what Backspace took together with the writer's own letters", async () => {
+    const authority = new Authority("")
+    authority.write("model")
+    const tab = await opened(authority)
+    for (const letter of "ab") tab.type(letter)
+    for (let count = 0; count < 4; count++) tab.delete(tab.text.length - 1, tab.text.length, "delete.backward")
+    await quiet([tab])
+    expect(authority.text).toBe("mod")
+    while (tab.undo());
+    await quiet([tab])
+    expect(runsOf(authority.units)).toEqual([[5, "model:Tiny"]])
+    expectAgreement(authority, [tab])
+  })
+})
+
 describe("random writing", () => {
   test.each(Array.from({ length: 60 }, (_, seed) => seed + 1))("two tabs and a model agree (seed %i)", async (seed) => {
     const random = new Random(seed * 7919)

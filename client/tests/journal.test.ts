@@ -1,6 +1,6 @@
 import { IDBFactory } from "fake-indexeddb"
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
-import { type Journal, MemoryJournal, openJournal } from "../src/sync/journal.ts"
+import { type Journal, type JournalRecord, MemoryJournal, openJournal } from "../src/sync/journal.ts"
 import { clientLock, replayAbandoned } from "../src/sync/replay.ts"
 import { randomId } from "../src/sync/push.ts"
 import { Authority, Line, settle } from "./authority.ts"
@@ -23,6 +23,16 @@ async function until<T>(line: Line, done: Promise<T>): Promise<T> {
   finished.catch(() => undefined)
   for (let turn = 0; turn < 200 && !ended; turn++) await line.tick()
   return finished
+}
+
+class SlowJournal extends MemoryJournal {
+  slow = false
+  wake: () => void = () => undefined
+
+  override async save(record: JournalRecord): Promise<void> {
+    if (this.slow) await new Promise<void>((resolve) => (this.wake = resolve))
+    await super.save(record)
+  }
 }
 
 const journals: [string, () => Promise<Journal>][] = [
@@ -67,6 +77,22 @@ describe("unsent text", () => {
     await quiet([tab])
     expect(authority.text).toBe("ab")
     expect(await journal.records("d")).toEqual([])
+  })
+
+  test("waits for a slow disk, also behind a push that is under way", async () => {
+    const journal = new SlowJournal()
+    const authority = new Authority("a")
+    const tab = new Tab(new Line(authority), journal)
+    await quiet([tab])
+    tab.type("b")
+    await settle()
+    journal.slow = true
+    tab.type("c")
+    await quiet([tab])
+    expect(authority.text).toBe("ab")
+    journal.wake()
+    await quiet([tab])
+    expect(authority.text).toBe("abc")
   })
 
   test("of a page that died is sent by the next one, once, even if it had arrived", async () => {

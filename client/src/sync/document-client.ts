@@ -1,7 +1,7 @@
-/** One draft's document, kept equal to the server's: opens it, applies what comes, pushes what the user wrote.
+/** One draft's document, kept equal to the server's: opens it, applies what comes, lets the outbox push.
  *
- * One push in flight; own updates are confirmed only by the stream; a gap has one remedy, to open again. What the
- * user wrote is in the journal before it is sent. Knows nothing of the DOM: the editor is a `DocumentHost`. */
+ * A gap in the stream has one remedy, to open again. Text that can't be merged any more is set aside, never dropped.
+ * Knows nothing of the DOM: the editor is a `DocumentHost`. */
 
 import type { EditorState, TransactionSpec } from "@codemirror/state"
 import type { Journal } from "./journal.ts"
@@ -15,9 +15,11 @@ import {
   type WireError,
   type WireUpdate,
 } from "./protocol.ts"
-import { isHopeless, pushCount, randomId } from "./push.ts"
+import { Outbox, type OutboxOwner } from "./outbox.ts"
+import { isHopeless, randomId } from "./push.ts"
 import { clientLock, replayAbandoned } from "./replay.ts"
-import { insertedText, type LocalUpdate, parseUpdate, receive, toWire, versioned } from "./versioned.ts"
+import { Signal, Timers } from "./timers.ts"
+import { insertedText, type LocalUpdate, parseUpdate, receive, versioned } from "./versioned.ts"
 
 export interface Snapshot {
   readonly text: string
@@ -46,36 +48,27 @@ export interface DocumentEvents {
   refused(error: WireError): void
 }
 
-/** How long a confirmation may take after its ack before the document is opened again. */
-const CONFIRMATION_MS = 5_000
 const RETRY_MS = 1_000
 const SEEN_MS = 250
 /** A composition without an edit for this long doesn't hold up others any more (Android composes every word). */
 const COMPOSITION_IDLE_MS = 3_000
 const HOLD_RENEWAL_MS = 600
 
-export class DocumentClient {
+export class DocumentClient implements OutboxOwner {
   readonly client = randomId()
   /** Whether the document is open on the present connection. */
   live = false
-  /** Whether unconfirmed updates outlive the page. */
-  keptOnDevice: boolean
   private loaded = false
   private wantsSnapshot = true
   private closed = false
   private opening = false
-  private pushing = false
-  /** Something to push may have come up since the running push looked. */
-  private pushAgain = false
   /** Counts disconnections: what was asked before one says nothing about the connection after it. */
   private disconnections = 0
-  /** Number of local updates that are in the journal; only those are sent. */
-  private kept = 0
-  private keeping: Promise<void> = Promise.resolve()
   private lastEdit = 0
   private readonly arrived: UpdatesEvent[] = []
-  private readonly waiters = new Set<() => void>()
-  private readonly timers = new Map<string, ReturnType<typeof setTimeout>>()
+  private readonly changed = new Signal()
+  private readonly timers = new Timers()
+  private readonly outbox: Outbox
   private releaseLock: () => void = () => undefined
 
   constructor(
@@ -85,18 +78,32 @@ export class DocumentClient {
     private readonly journal: Journal,
     private readonly events: DocumentEvents,
   ) {
-    this.keptOnDevice = journal.durable
+    this.outbox = new Outbox(this, channel, journal, this.changed, this.timers)
     const released = new Promise<void>((resolve) => (this.releaseLock = resolve))
     void globalThis.navigator?.locks?.request(clientLock(this.client), () => released)
   }
 
+  get state(): EditorState {
+    return this.host.state
+  }
+
   /** Number of updates the server has not confirmed. */
   get unsaved(): number {
-    return this.loaded ? versioned.of(this.host.state).unconfirmed.length : 0
+    return this.loaded ? versioned.of(this.state).unconfirmed.length : 0
   }
 
   get revision(): number {
-    return versioned.of(this.host.state).revision
+    return versioned.of(this.state).revision
+  }
+
+  /** Whether unconfirmed updates outlive the page. */
+  get keptOnDevice(): boolean {
+    return this.outbox.keptOnDevice
+  }
+
+  /** Whether an IME composes, and not just because a phone always does. */
+  get held(): boolean {
+    return this.host.composing && Date.now() - this.lastEdit < COMPOSITION_IDLE_MS
   }
 
   /** The connection is there (again). */
@@ -114,18 +121,18 @@ export class DocumentClient {
   edited(): void {
     this.lastEdit = Date.now()
     this.settle()
-    void this.keep().then(() => this.push())
+    this.outbox.edited()
     if (this.host.composing) this.composing()
   }
 
   /** Called while an IME composes, and once after it ended. */
   composing(): void {
-    const composing = this.isHeldByIme()
+    const composing = this.held
     if (this.live) this.channel.hint("hold", { draft: this.draft, composing })
-    if (composing) this.later("hold", HOLD_RENEWAL_MS, () => this.composing())
+    if (composing) this.timers.after("hold", HOLD_RENEWAL_MS, () => this.composing())
     else {
       this.flush()
-      void this.push()
+      void this.outbox.push()
     }
   }
 
@@ -135,19 +142,24 @@ export class DocumentClient {
     this.flush()
   }
 
+  reopen(how: "updates" | "snapshot"): void {
+    if (how === "snapshot") this.wantsSnapshot = true
+    void this.open()
+  }
+
   /** Resolves when everything written so far is confirmed; answers false if that takes longer than `limit` ms. */
   async settled(limit: number): Promise<boolean> {
     const deadline = Date.now() + limit
-    while (this.unsaved > 0 && Date.now() < deadline && !this.closed) await this.change(deadline - Date.now())
+    while (this.unsaved > 0 && Date.now() < deadline && !this.closed) await this.changed.next(deadline - Date.now())
     return this.unsaved === 0
   }
 
-  /** Stops. What is unconfirmed stays in the journal, where the next page to open the draft finds it. */
+  /** Stops. What is unconfirmed stays in the journal, from where it is sent when its owner is gone. */
   close(): void {
     this.closed = true
     if (this.live) void this.channel.request("close", { draft: this.draft }).catch(ignoreLost)
     this.live = false
-    for (const timer of this.timers.values()) clearTimeout(timer)
+    this.timers.stop()
     this.settle()
     this.releaseLock()
   }
@@ -156,47 +168,50 @@ export class DocumentClient {
     if (this.opening || this.closed || !this.channel.connected) return
     this.opening = true
     this.live = false
-    const { disconnections } = this
     try {
-      if (!this.loaded) await this.replay()
-      const revision = this.wantsSnapshot ? {} : { revision: this.revision }
-      const answer = await this.channel.request("open", { draft: this.draft, ...revision })
-      if (this.closed) return
-      if (answer.ok) {
-        await this.enter(answer)
-        this.live = disconnections === this.disconnections
-        if (!this.live) this.later("open", 0, () => void this.open())
-      } else if (isHopeless(answer.error.code)) this.events.refused(answer.error)
-      else this.later("open", RETRY_MS, () => void this.open())
+      await this.ask()
     } catch (error) {
       ignoreLost(error)
-      this.later("open", RETRY_MS, () => void this.open())
+      this.timers.after("open", RETRY_MS, () => void this.open())
     } finally {
       this.opening = false
     }
     this.flush()
     this.seen()
     this.settle()
-    void this.push()
+    void this.outbox.push()
   }
 
-  private async replay(): Promise<void> {
-    await replayAbandoned(this.draft, this.journal, this.channel)
-    this.events.recovered()
+  /** Asks the server for the document and takes it over. Rejects with LostAnswer. */
+  private async ask(): Promise<void> {
+    const { disconnections } = this
+    if (!this.loaded) {
+      await replayAbandoned(this.draft, this.journal, this.channel)
+      this.events.recovered()
+    }
+    const revision = this.wantsSnapshot ? {} : { revision: this.revision }
+    const answer = await this.channel.request("open", { draft: this.draft, ...revision })
+    if (this.closed) return
+    if (answer.ok) {
+      await this.enter(answer)
+      this.live = disconnections === this.disconnections && !this.closed
+      if (!this.live) this.timers.after("open", 0, () => void this.open())
+    } else if (isHopeless(answer.error.code)) this.events.refused(answer.error)
+    else this.timers.after("open", RETRY_MS, () => void this.open())
   }
 
   private async enter(answer: OpenedSnapshot | OpenedUpdates): Promise<void> {
     if ("updates" in answer) {
-      const { updates } = answer
-      this.arrived.unshift({ draft: this.draft, revision: answer.revision - updates.length, epoch: answer.epoch, updates })
+      const { updates, epoch } = answer
+      this.arrived.unshift({ draft: this.draft, revision: answer.revision - updates.length, epoch, updates })
     } else {
-      const lost = this.loaded ? versioned.of(this.host.state).unconfirmed : []
+      const lost = this.loaded ? versioned.of(this.state).unconfirmed : []
       this.host.load(answer)
       this.loaded = true
       this.wantsSnapshot = false
       await this.recover(lost)
     }
-    this.events.opened(answer)
+    if (!this.closed) this.events.opened(answer)
   }
 
   /** Sets text aside, visibly, that can't be merged any more. */
@@ -210,7 +225,7 @@ export class DocumentClient {
 
   /** Applies what has arrived, in order, unless an IME composes. */
   private flush(): void {
-    if (!this.live || this.isHeldByIme()) return
+    if (!this.live || this.held) return
     const fresh: WireUpdate[] = []
     let revision = this.revision
     for (const event of this.arrived.splice(0)) {
@@ -228,9 +243,9 @@ export class DocumentClient {
 
   private apply(updates: readonly WireUpdate[]): void {
     if (updates.length === 0) return
-    this.host.apply(receive(this.host.state, this.client, updates.map(parseUpdate)))
-    if (this.unsaved === 0) void this.journal.clear(this.draft, this.client)
-    this.later("seen", SEEN_MS, () => this.seen(), "keep")
+    this.host.apply(receive(this.state, this.client, updates.map(parseUpdate)))
+    if (this.unsaved === 0) this.outbox.emptied()
+    this.timers.within("seen", SEEN_MS, () => this.seen())
     this.settle()
   }
 
@@ -238,110 +253,9 @@ export class DocumentClient {
     if (this.live) this.channel.hint("seen", { draft: this.draft, revision: this.revision })
   }
 
-  private isHeldByIme(): boolean {
-    return this.host.composing && Date.now() - this.lastEdit < COMPOSITION_IDLE_MS
-  }
-
-  /** Resolves when every local update there is now is in the journal. */
-  private keep(): Promise<void> {
-    this.keeping = this.keeping.then(() => this.writeJournal())
-    return this.keeping
-  }
-
-  private async writeJournal(): Promise<void> {
-    const { revision, unconfirmed, made } = versioned.of(this.host.state)
-    if (made === this.kept) return
-    if (unconfirmed.length) {
-      const updates = unconfirmed.map(toWire)
-      try {
-        await this.journal.save({ draft: this.draft, client: this.client, revision, updates })
-      } catch (error) {
-        // A full or broken disk must not keep the text from the server.
-        console.warn("Unsent edits cannot be kept on this device:", error)
-        this.keptOnDevice = false
-      }
-    }
-    this.kept = made
-  }
-
-  private async push(): Promise<void> {
-    this.pushAgain = true
-    if (this.pushing) return
-    this.pushing = true
-    try {
-      while (this.pushAgain) {
-        this.pushAgain = false
-        while (await this.pushOnce());
-      }
-    } catch (error) {
-      ignoreLost(error)
-      // It may have arrived or not: what is unconfirmed after opening again is sent again.
-      this.later("open", RETRY_MS, () => void this.open())
-    } finally {
-      this.pushing = false
-    }
-  }
-
-  private async pushOnce(): Promise<boolean> {
-    if (!this.live || this.isHeldByIme()) return false
-    const { revision, unconfirmed, made } = versioned.of(this.host.state)
-    const safe = unconfirmed.slice(0, Math.max(0, unconfirmed.length - (made - this.kept))).map(toWire)
-    if (safe.length === 0) return false
-    const updates = safe.slice(0, pushCount(safe))
-    const answer = await this.channel.request("edit", { draft: this.draft, revision, client: this.client, updates })
-    if (answer.ok) return this.confirmation(answer.revision)
-    if (!isHopeless(answer.error.code)) this.later("push", RETRY_MS, () => void this.push())
-    else {
-      // The server will never take it: the snapshot that is asked for now sets it aside.
-      this.wantsSnapshot = true
-      void this.open()
-    }
-    return false
-  }
-
-  /** Waits for the stream to reach an acked revision; opens the document again if it doesn't. */
-  private async confirmation(revision: number): Promise<boolean> {
-    const deadline = Date.now() + CONFIRMATION_MS
-    while (this.live && this.revision < revision) {
-      if (Date.now() >= deadline && !this.isHeldByIme()) {
-        void this.open()
-        return false
-      }
-      await this.change(CONFIRMATION_MS)
-    }
-    return this.live
-  }
-
-
   private settle(): void {
-    for (const waiter of this.waiters) waiter()
+    this.changed.notify()
     this.events.changed()
-  }
-
-  /** Resolves at the next change of anything, or after `limit` ms. */
-  private change(limit: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer)
-        this.waiters.delete(done)
-        resolve()
-      }
-      const timer = setTimeout(done, limit)
-      this.waiters.add(done)
-    })
-  }
-
-  /** One timer per name: a second one replaces the first, or with `keep` is dropped. */
-  private later(name: string, ms: number, act: () => void, mode: "replace" | "keep" = "replace"): void {
-    if (this.closed || (mode === "keep" && this.timers.has(name))) return
-    clearTimeout(this.timers.get(name))
-    this.timers.set(
-      name,
-      setTimeout(() => {
-        this.timers.delete(name)
-        act()
-      }, ms),
-    )
   }
 }
 
