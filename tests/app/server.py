@@ -52,10 +52,10 @@ class AppServer:
 
 
 @contextmanager
-def running_server(data: Path, mode: str, cookie: str | None = None, log: Path | None = None) -> Iterator[AppServer]:
+def running_server(data: Path, mode: str, fakes: str = FAKES, log: Path | None = None) -> Iterator[AppServer]:
     """A server over `data` until the block ends; it is told to stop and must do so in order."""
     command = [sys.executable, str(ROOT / "server.py"), "--port", "0", "--data", str(data), "--async-mode", mode]
-    command += ["--fake-models", FAKES, "--no-browser", "--threads", "1"]
+    command += ["--fake-models", fakes, "--no-browser", "--threads", "1"]
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
     with (
         open(log or os.devnull, "a") as errors,
@@ -68,7 +68,6 @@ def running_server(data: Path, mode: str, cookie: str | None = None, log: Path |
             line = process.stdout.readline()
             assert "http://127.0.0.1:" in line, line
             server = AppServer(int(line.rpartition(":")[2]), data, psutil.Process(process.pid))
-            server.cookie = cookie or server.cookie
             yield server
         finally:
             process.terminate()
