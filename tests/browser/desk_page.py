@@ -61,7 +61,8 @@ class DeskPage:
     def open(self, story: str = "") -> None:
         self.page.goto(f"{self.address}/#/story/{story}" if story else self.address)
         if story:
-            expect(self.page.get_by_role("status").last).to_have_text("Saved", timeout=PATIENCE_MS)
+            expect(self.text_field).to_have_attribute("contenteditable", "true", timeout=PATIENCE_MS)
+            self.wait_until_saved()
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)

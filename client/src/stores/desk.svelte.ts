@@ -58,7 +58,7 @@ export class Desk {
 
   /** Makes a story, puts it on the desk and starts its model. Answers false, with `problem` said, if it can't. */
   async create(story: NewStory): Promise<boolean> {
-    return this.attempt(async () => {
+    return this.act(async () => {
       const made = await rest.create(story)
       this.created = made.id
       location.hash = `#/story/${made.id}`
@@ -80,7 +80,7 @@ export class Desk {
     })
 
   async rename(story: StoryEntry, title: string): Promise<void> {
-    await this.attempt(async () => {
+    await this.act(async () => {
       const renamed = await rest.rename(story.id, title)
       if (this.story?.id === story.id) this.story = renamed
     })
@@ -89,7 +89,7 @@ export class Desk {
 
   async remove(story: StoryEntry): Promise<void> {
     if (this.story?.id === story.id) location.hash = ""
-    await this.attempt(() => rest.remove(story.id))
+    await this.act(() => rest.remove(story.id))
     await this.listStories()
   }
 
@@ -109,7 +109,7 @@ export class Desk {
   }
 
   private show(id: string, draft: string | undefined): Promise<boolean> {
-    return this.attempt(async () => {
+    return this.act(async () => {
       const story = await rest.story(id)
       // Drafts with a parent are what a cut kept; they come onto the desk only when asked for.
       const shown = story.drafts.filter((entry) => (draft ? entry.id === draft : !entry.parent))
@@ -153,10 +153,16 @@ export class Desk {
     this.menu = menu
   }
 
+  /** Does what the user asked for; what was said about the last thing he asked for goes. */
+  private act(act: () => Promise<unknown>): Promise<boolean> {
+    this.problem = ""
+    return this.attempt(act)
+  }
+
+  /** Answers whether it worked; `problem` says why not. */
   private async attempt(act: () => Promise<unknown>): Promise<boolean> {
     try {
       await act()
-      this.problem = ""
       return true
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error
