@@ -10,8 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -54,7 +53,7 @@ class Actor:
         self.scribe = Scribe(self.draft, stored.owner, stored.mode, around)
         self._around = around
         self._head = self.state.head()
-        self._recent: deque[Update] = deque(maxlen=RECENT_UPDATES)
+        self._recent: list[Update] = []  # the log's end, what is not committed yet included
         self._inbox: queue.Queue[_Turn | None] = queue.Queue()
         self._published = 0.0
         self._thread = threading.Thread(target=self._loop, name=f"draft-{self.draft[:8]}", daemon=True)
@@ -74,8 +73,9 @@ class Actor:
         self._inbox.put(_Turn(event))
 
     @property
-    def has_turns(self) -> bool:
-        return not self._inbox.empty()
+    def num_turns(self) -> int:
+        """How many turns wait."""
+        return self._inbox.qsize()
 
     def end(self) -> None:
         """Ends the actor after what is already in its inbox."""
@@ -90,11 +90,10 @@ class Actor:
         count = self.state.revision - revision
         if not 0 <= count <= MAX_BEHIND:
             raise Refused("behind", "this page is too far behind; open the draft again")
-        recent = list(self._recent)
-        if count <= len(recent):
-            return tuple(recent[len(recent) - count :])
-        older = self._around.stored_updates(self.draft, revision, self.state.revision - len(recent))
-        return (*older, *recent)
+        if count <= len(self._recent):
+            return tuple(self._recent[len(self._recent) - count :])
+        older = self._around.stored_updates(self.draft, revision, self.state.revision - len(self._recent))
+        return (*older, *self._recent)
 
     def _loop(self) -> None:
         while True:
@@ -129,24 +128,10 @@ class Actor:
     def _play(self, turns: list[_Turn]) -> None:
         before, updates, forks = self.state, list[Update](), list[Fork]()
         answered: list[_Turn] = []
-        wrote: Wrote | None = None
         try:
-            for turn in turns:
-                if wrote and turn.done:
-                    # What is asked for is built from the log, so the text that waits must be in it.
-                    self._reduce(wrote, updates, forks)
-                    wrote = None
-                event = self._event_of(turn)
-                if isinstance(event, Wrote) and wrote and wrote.epoch == event.epoch:
-                    wrote = _joined(wrote, event)
-                    continue
-                if wrote:
-                    self._reduce(wrote, updates, forks)
-                wrote = event if isinstance(event, Wrote) else None
-                if event and not wrote and self._reduce(event, updates, forks, turn):
+            for turn, event in self._events(turns):
+                if self._reduce(event, updates, forks, turn):
                     answered.append(turn)
-            if wrote:
-                self._reduce(wrote, updates, forks)
             self._commit(before, updates, forks)
         except StoreError as error:
             self._revert(before, error)
@@ -162,6 +147,28 @@ class Actor:
         for turn in answered:
             self._answer(turn)
         self.publish_state()
+
+    def _events(self, turns: Sequence[_Turn]) -> Iterator[tuple[_Turn, Event]]:
+        """Each turn's event when it is due, the model's text that came together as one.
+
+        What is asked for is built from the log: whatever came before it must be reduced by then.
+        """
+        waiting: tuple[_Turn, Wrote] | None = None
+        for turn in turns:
+            if waiting and turn.done:
+                yield waiting
+                waiting = None
+            event = self._event_of(turn)
+            if waiting and isinstance(event, Wrote) and event.epoch == waiting[1].epoch:
+                waiting = (turn, _joined(waiting[1], event))
+                continue
+            if waiting:
+                yield waiting
+            waiting = (turn, event) if isinstance(event, Wrote) else None
+            if event and not waiting:
+                yield turn, event
+        if waiting:
+            yield waiting
 
     def _event_of(self, turn: _Turn) -> Event | None:
         try:
@@ -192,6 +199,7 @@ class Actor:
             Commit(self.draft, before.revision, tuple(updates), head, state.text, state.spans, siblings)
         )
         self._head = head
+        del self._recent[:-RECENT_UPDATES]
 
     def _sibling(self, fork: Fork) -> NewDraft:
         head = new_head(fork.settings, fork.spans)

@@ -1,0 +1,134 @@
+"""The actor's order: what is asked is built from all that came before it, and answered only when it is durable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generator.actor import Actor
+from generator.committer import Committer
+from generator.errors import SessionError
+from generator.menu import Menu
+from generator.model_hub import Hub
+from generator.surroundings import Surroundings
+from stories.changes import ChangeSet
+from stories.draft import Settings, new_head
+from stories.events import Edit, Event, Start, Tick, Wrote
+from stories.spans import Spans
+from stories.store import NewDraft, NewStory, Store
+from stories.update import USER, Token, Update
+
+
+class Room:
+    """An actor over a real store, with a list in place of pages and engine."""
+
+    def __init__(self, path: Path, threads: ThreadPoolExecutor) -> None:
+        self.threads, self.heard, self.told = threads, list[tuple[str, dict[str, Any]]](), list[Any]()
+        self.store = Store(path / "stories.db")
+        head = new_head(Settings("Fake", {}, None), Spans.of(4, USER))
+        self.store.create_story(
+            "owner", NewStory("s", "Once", "continue", (NewDraft("d", "Fake", head, "Once", Spans.of(4, USER)),))
+        )
+        self.committer = Committer(self.store, lambda function, *arguments: function(*arguments))
+        (path / "config.js").write_text("var ModelConfig = {continuationModels: {}, promptModels: {}};")
+        around = Surroundings(
+            committer=self.committer,
+            menu=Menu(path, path / "config.js", Hub(), ("paced-30",)),
+            publish=lambda draft, event, body: self.heard.append((event, body)),
+            send=self.told.append,
+            engine_is_up=lambda: True,
+            model_status=lambda key: None,
+            expect=lambda request: Future(),
+            stored_updates=self.store.updates,
+        )
+        self.actor = Actor(self.store.load("d"), around)
+
+    def close(self) -> None:
+        self.actor.end()
+        self.actor.joined()
+        self.committer.close()
+        self.store.close()
+
+    def busy(self) -> threading.Event:
+        """The actor is busy until the returned event is set; what comes meanwhile is one batch."""
+        release, entered = threading.Event(), threading.Event()
+
+        def wait() -> Event:
+            entered.set()
+            release.wait(10)
+            return Tick(0.0)
+
+        self.actor.post(wait)
+        assert entered.wait(10)
+        return release
+
+    def edit(self, revision: int, changes: ChangeSet, client: str = "page") -> Future[int]:
+        update = Update(client, USER, changes)
+
+        def event() -> Event:
+            return Edit("c", client, revision, (update,), self.actor.log_since(revision), 0.0)
+
+        return self.threads.submit(self.actor.ask, event, lambda: self.actor.state.revision)
+
+    def write(self, text: str) -> None:
+        epoch = self.actor.state.epoch
+        self.actor.post(lambda: Wrote(epoch, text, (Token(1, len(text), -1.0),), "t"))
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with ThreadPoolExecutor(4) as threads:
+        room = Room(tmp_path, threads)
+        yield room
+        room.close()
+
+
+def wait_for_turns(room: Room, count: int) -> None:
+    ticks = threading.Event()
+    while room.actor.num_turns < count:
+        ticks.wait(0.001)
+
+
+def test_an_edit_is_rebased_over_text_that_came_in_the_same_batch(room: Room) -> None:
+    room.actor.ask(lambda: Start(None, 1, 0.0), dict)
+    release = room.busy()
+    room.write(" upon")
+    room.write(" a")
+    answer = room.edit(0, ChangeSet.insert(4, 0, "X"))
+    wait_for_turns(room, 3)
+    release.set()
+    assert answer.result(10) == 2, "the model's text is one update, the edit another"
+    assert room.actor.state.text == "XOnce upon a"
+
+
+def test_what_cannot_be_stored_is_not_acknowledged_and_not_shown(room: Room) -> None:
+    room.actor.ask(lambda: Start(None, 1, 0.0), dict)
+    room.heard.clear()
+    room.store.close()
+    with pytest.raises(SessionError) as refusal:
+        room.edit(0, ChangeSet.insert(4, 0, "X")).result(10)
+    assert refusal.value.code == "storage"
+    assert room.actor.state.text == "Once"
+    assert room.actor.state.run is None
+    assert [event for event, _ in room.heard] == ["state"]
+    assert room.heard[0][1]["state"] == "failed"
+
+
+def test_the_log_reaches_back_over_more_than_is_kept_in_memory_within_one_batch(room: Room) -> None:
+    release = room.busy()
+    for number in range(1_200):
+        update = Update("page", USER, ChangeSet.insert(4 + number, 0, "X"))
+        room.actor.post(partial(Edit, "c", "page", number, (update,), (), 0.0))
+    wait_for_turns(room, 1_200)
+    answer = room.edit(0, ChangeSet.insert(4, 4, "Y"), client="other")
+    wait_for_turns(room, 1_201)
+    release.set()
+    assert answer.result(20) == 1_201
+    assert room.actor.state.text == "X" * 1_200 + "OnceY"
+    assert room.store.load("d").text == room.actor.state.text
