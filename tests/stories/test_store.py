@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -72,18 +73,17 @@ class Writer:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_revision_comes_back(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.mktemp("store") / "stories.db"
-    store = Store(path)
     start = to_units("a😀b")
-    store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d", start),)))
-    writer = Writer(store, "d", start)
-    for _ in range(data.draw(st.integers(1, 4))):
-        batch: list[Update] = []
-        text = writer.pages[-1][0]
-        for _ in range(data.draw(st.integers(0, 3))):
-            batch.append(data.draw(updates_to(text)))
-            text = batch[-1].changes.apply(text)
-        writer.commit(*batch)
-    store.close()
+    with closing(Store(path)) as store:  # also where Hypothesis gives an example up
+        store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d", start),)))
+        writer = Writer(store, "d", start)
+        for _ in range(data.draw(st.integers(1, 4))):
+            batch: list[Update] = []
+            text = writer.pages[-1][0]
+            for _ in range(data.draw(st.integers(0, 3))):
+                batch.append(data.draw(updates_to(text)))
+                text = batch[-1].changes.apply(text)
+            writer.commit(*batch)
     store = Store(path)
     loaded = store.load("d")
     assert (loaded.revision, loaded.text, loaded.spans) == (len(writer.log), *writer.pages[-1])
