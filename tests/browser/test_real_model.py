@@ -1,0 +1,29 @@
+"""The bundled model in the page: one click from an empty desk to a story, and what is typed into it steers it."""
+
+from __future__ import annotations
+
+import pytest
+
+from generator.bundled import NAME
+from tests.browser.conftest import Desks
+
+pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.slow]
+WRITES_MS = 180_000
+HAS_WORDS = "count => (document.querySelector('.cm-content')?.innerText ?? '').split(/\\s+/).length > count"
+
+
+def test_a_real_model_writes_and_goes_on_from_what_is_typed(desks: Desks) -> None:
+    desk = desks.open()
+    desk.page.locator("textarea").fill("Once upon a time, there lived a lighthouse keeper who")
+    desk.page.get_by_text(NAME, exact=True).click()
+    desk.button("Start writing").click()
+    desk.page.wait_for_function(HAS_WORDS, arg=20, timeout=WRITES_MS)
+    desk.caret_to_end()
+    desk.type(" Suddenly the green dragon sneezed, and")
+    desk.wait_until_saved()
+    written = len(desk.text().split())
+    desk.page.wait_for_function(HAS_WORDS, arg=written + 6, timeout=WRITES_MS)
+    desk.pause()
+    before, after = desk.text().split(" Suddenly the green dragon sneezed, and")
+    assert before.startswith("Once upon a time")
+    assert len(after.split()) >= 6
