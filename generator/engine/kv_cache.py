@@ -18,16 +18,19 @@ class LayerShape:
 
 
 class KVCache:
-    """`keys[layer]` and `values[layer]` are `[slots, heads, window, head_dim]`; `lengths[slot]` positions hold."""
+    """Of each layer, keys and values are `[slots, heads, window, head_dim]`; `lengths[slot]` positions hold."""
 
     def __init__(
         self, layers: AnySequence[LayerShape], num_slots: int, window: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         def allocate(shape: LayerShape) -> torch.Tensor:
-            return torch.zeros(num_slots, shape.num_heads, window, shape.head_dim, dtype=dtype, device=device)
+            return torch.zeros(2, num_slots, shape.num_heads, window, shape.head_dim, dtype=dtype, device=device)
 
-        self._keys = [allocate(shape) for shape in layers]
-        self._values = [allocate(shape) for shape in layers]
+        self._layers = [allocate(shape) for shape in layers]
+        self._keys = [layer[0] for layer in self._layers]
+        self._values = [layer[1] for layer in self._layers]
+        # Every key and every value as one line `[head_dim]` of its layer, for `scatter`.
+        self._lines = [layer.view(-1, layer.shape[-1]) for layer in self._layers]
         self._window = window
         self.lengths = [0] * num_slots
 
@@ -48,6 +51,25 @@ class KVCache:
     def read(self, layer: int, slot: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Views `[1, heads, end, head_dim]` of the first `end` positions."""
         return self._keys[layer][slot, None, :, :end], self._values[layer][slot, None, :, :end]
+
+    def read_slots(self, layer: int, first: int, count: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Views `[count, heads, end, head_dim]` of the first `end` positions of neighbouring slots."""
+        slots = slice(first, first + count)
+        return self._keys[layer][slots, :, :end], self._values[layer][slots, :, :end]
+
+    def lines_of(self, slots: AnySequence[int], positions: AnySequence[int]) -> torch.Tensor:
+        """Where `scatter` puts the keys and values of tokens: `[tokens * 2 * heads]`. All layers are shaped alike."""
+        if max(positions, default=0) >= self._window:
+            raise IndexError(f"position {max(positions)} is beyond the window of {self._window}")
+        _, num_slots, num_heads, window, _ = self._layers[0].shape
+        first = torch.tensor(slots) * (num_heads * window) + torch.tensor(positions)
+        heads = torch.arange(num_heads) * window
+        both = torch.cat((heads, heads + num_slots * num_heads * window))
+        return (first[:, None] + both).flatten()
+
+    def scatter(self, layer: int, lines: torch.Tensor, keys_and_values: torch.Tensor) -> None:
+        """Store `[tokens, 2 * heads, head_dim]`, a token's keys before its values, at `lines_of` the tokens."""
+        self._lines[layer].index_copy_(0, lines, keys_and_values.reshape(len(lines), -1))
 
     def commit(self, slot: int, end: int) -> None:
         """All layers have written up to `end`."""

@@ -16,7 +16,9 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from generator.engine.hub import download
-from generator.engine.model_runner import ModelRunner
+from generator.engine.model_runner import ModelRunner, computes_alike, open_model
+from generator.engine.network import Network
+from generator.engine.packed_network import pack_model
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.runner import LoadFailed, LoadOptions
 from generator.engine.window import MIN_WINDOW
@@ -46,7 +48,20 @@ def load_model(spec: ModelSpec, options: LoadOptions, report: Callable[[float], 
     vocabulary = read_vocabulary(tokenizer, model)
     torch.nn.Module.to(model, torch.device(choose_device(options.device)))
     report(0.9)
-    return ModelRunner(model, vocabulary, choose_window(spec, model), "bf16" if dtype is torch.bfloat16 else "fp32")
+    window = choose_window(spec, model)
+    network = choose_network(model, window, vocabulary.size)
+    return ModelRunner(network, vocabulary, window, "bf16" if dtype is torch.bfloat16 else "fp32")
+
+
+def choose_network(model: PreTrainedModel, window: int, vocabulary_size: int) -> Network:
+    """The family's own network where there is one that computes the same, else the general one."""
+    general = open_model(model, window)
+    if model.device.type != "cpu" or model.dtype != torch.float32:
+        return general
+    packed = pack_model(model, window)
+    if packed is None or not computes_alike(packed, general, vocabulary_size, window):
+        return general
+    return packed
 
 
 def choose_device(wanted: str) -> str:

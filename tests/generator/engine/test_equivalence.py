@@ -19,7 +19,8 @@ from tests.generator.engine.engine_loop import MODEL, Oracle, SteppedEngine, wri
 from tests.generator.engine.engine_process import GREEDY, a_set
 from tests.generator.engine.tiny_models import tiny_model, tiny_runner, tiny_vocabulary
 
-FAMILIES = ("fake", "gpt2", "llama")
+NETWORKS = ("gpt2", "llama", "packed gpt2", "packed llama")
+FAMILIES = ("fake", *NETWORKS)
 SAMPLED = SamplingSettings(temperature=1.0, top_p=0.95, min_p=0.01, repetition_penalty=1.2, seed=11)
 WINDOW = 48
 TEXTS = st.text("abc the\nriverñ🌊", max_size=60)
@@ -39,7 +40,7 @@ def a_model_set(text: str | tuple[Piece, ...] = "", **changes: object) -> Set:
     return replace(a_set(text, model=MODEL), **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("family", NETWORKS)
 def test_packed_is_what_transformers_generates(family: str) -> None:
     vocabulary = tiny_vocabulary()
     engine = SteppedEngine(runner_of(family, 96))

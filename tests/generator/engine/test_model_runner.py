@@ -12,12 +12,14 @@ import pytest
 import torch
 from transformers import BloomConfig, BloomForCausalLM
 
-from generator.engine.model_runner import ModelRunner
+from generator.engine.model_runner import open_model
 from generator.engine.runner import Interrupted, LoadFailed, Row
 from generator.messages import Failed
 from tests.generator.engine.engine_loop import MODEL, SteppedEngine
 from tests.generator.engine.engine_process import a_set
-from tests.generator.engine.tiny_models import tiny_model, tiny_runner, tiny_vocabulary
+from tests.generator.engine.tiny_models import tiny_model, tiny_runner
+
+NETWORKS = ("gpt2", "llama", "packed gpt2", "packed llama")
 
 
 def never() -> bool:
@@ -30,7 +32,7 @@ def at_check(number: int) -> Callable[[], bool]:
     return lambda: next(asked) >= number
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("family", NETWORKS)
 @pytest.mark.parametrize("layer", [1, 2])
 def test_an_interrupted_forward_leaves_what_was_computed_before(family: str, layer: int) -> None:
     runner = tiny_runner(family)
@@ -45,7 +47,7 @@ def test_an_interrupted_forward_leaves_what_was_computed_before(family: str, lay
     runner.check_integrity()
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("family", NETWORKS)
 def test_a_copied_slot_goes_on_like_the_original(family: str) -> None:
     runner = tiny_runner(family)
     runner.forward([Row(0, [5, 6, 7, 8], 0, False)], never)
@@ -117,7 +119,7 @@ def test_an_architecture_that_computes_otherwise_is_refused() -> None:
     torch.manual_seed(0)
     config = BloomConfig(vocab_size=300, hidden_size=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0)
     with pytest.raises((LoadFailed, ValueError)):
-        ModelRunner(BloomForCausalLM(config), tiny_vocabulary(), 32, "fp32")
+        open_model(BloomForCausalLM(config), 32)
 
 
 def test_a_position_scheme_that_goes_missing_is_noticed() -> None:
@@ -128,4 +130,4 @@ def test_a_position_scheme_that_goes_missing_is_noticed() -> None:
     # As a model would that derives positions itself instead of taking those it is given.
     rotary.forward = lambda x, position_ids: plain(x, torch.arange(x.shape[1])[None])
     with pytest.raises(LoadFailed, match="not supported"):
-        ModelRunner(model, tiny_vocabulary(), 32, "fp32")
+        open_model(model, 32)

@@ -16,7 +16,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from generator.engine.model_runner import ModelRunner
+from generator.engine.model_runner import ModelRunner, open_model
+from generator.engine.network import Network
+from generator.engine.packed_network import pack_model
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.vocabulary import Vocabulary
 
@@ -46,7 +48,7 @@ def tiny_model(family: str) -> PreTrainedModel:
     """Random weights, scaled so that logits have clear winners. Never run it: copy it."""
     torch.manual_seed(7)
     size = len(tiny_tokenizer())
-    if family == "gpt2":
+    if family.endswith("gpt2"):
         model: PreTrainedModel = GPT2LMHeadModel(
             GPT2Config(
                 n_layer=2,
@@ -84,8 +86,16 @@ def tiny_vocabulary() -> Vocabulary:
     return read_vocabulary(tiny_tokenizer(), tiny_model("gpt2"))
 
 
-def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
-    model = tiny_model(family)
-    own = type(model)(copy.deepcopy(model.config))
+def copy_of(model: PreTrainedModel) -> PreTrainedModel:
+    own: PreTrainedModel = type(model)(copy.deepcopy(model.config))
     own.load_state_dict(model.state_dict())
-    return ModelRunner(own, tiny_vocabulary(), window, "fp32", num_slots)
+    own.eval()
+    return own
+
+
+def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
+    """By the general network, or by the family's own if `family` is `packed …`."""
+    own = copy_of(tiny_model(family))
+    network: Network | None = pack_model(own, window) if family.startswith("packed") else open_model(own, window)
+    assert network is not None
+    return ModelRunner(network, tiny_vocabulary(), window, "fp32", num_slots)

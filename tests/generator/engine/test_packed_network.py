@@ -1,0 +1,124 @@
+"""The families' own forwards: whatever is asked of them, the general network computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from generator.engine.forward import linears_of
+from generator.engine.loading import choose_network
+from generator.engine.model_runner import ModelRunner
+from generator.engine.packed_network import PackedNetwork, pack_model
+from generator.engine.rotation import rotate
+from generator.engine.runner import Row
+from generator.engine.transformers_network import TransformersNetwork
+from tests.generator.engine.tiny_models import copy_of, tiny_model, tiny_runner, tiny_vocabulary
+
+WINDOW, SLOTS = 48, 6
+# Per step: which slots, how many tokens each, and from which share of what the slot holds on.
+STEPS = st.lists(
+    st.dictionaries(
+        st.integers(0, SLOTS - 1),
+        st.tuples(st.sampled_from([1, 1, 1, 2, 9]), st.sampled_from([1.0, 1.0, 0.5]), st.booleans()),
+        min_size=1,
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=STEPS, seed=st.integers(0, 99))
+def test_any_steps_give_what_the_general_network_gives(
+    family: str, steps: list[dict[int, tuple[int, float, bool]]], seed: int
+) -> None:
+    general, packed = (tiny_runner(name, WINDOW, SLOTS) for name in (family, f"packed {family}"))
+    random, held = np.random.default_rng(seed), [0] * SLOTS
+    for step in steps:
+        rows = []
+        for slot, (count, kept, wants) in step.items():
+            past = min(int(held[slot] * kept), WINDOW - count)
+            rows.append(Row(slot, random.integers(0, 300, count).tolist(), past, wants))
+            held[slot] = past + count
+        expected, computed = (runner.forward(rows, lambda: False) for runner in (general, packed))
+        assert computed.shape == expected.shape
+        assert np.abs(computed - expected).max(initial=0) < 1e-4
+    packed.check_integrity()
+
+
+def test_sequences_of_very_different_lengths_are_not_filled_up_to_the_longest() -> None:
+    """Whether they attend together or apart is a matter of cost; the result is the same."""
+    general, packed = (tiny_runner(name, 128, SLOTS) for name in ("llama", "packed llama"))
+    for runner in (general, packed):
+        runner.forward(
+            [Row(0, list(range(120)), 0, False), Row(1, [5], 0, False), Row(2, [6], 0, False)], lambda: False
+        )
+    rows = [Row(2, [9], 1, True), Row(0, [7], 120, True), Row(1, [8], 1, True)]
+    expected, computed = (runner.forward(rows, lambda: False) for runner in (general, packed))
+    assert np.abs(computed - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_rotated_model_is_the_same_model(family: str) -> None:
+    network = pack_model(copy_of(tiny_model(family)), WINDOW)
+    assert network is not None
+    before = [linear.weight for linear in linears_of(network.forward)]
+    rotate(network.forward)
+    for linear, weight in zip(linears_of(network.forward), before, strict=True):
+        assert not torch.allclose(linear.weight, weight, atol=1e-2)
+        linear.pack("fp32")
+    general, rotated = tiny_runner(family), ModelRunner(network, tiny_vocabulary(), WINDOW, "fp32", 4)
+    rows = [Row(0, list(range(5, 35)), 0, True), Row(1, [7], 0, True)]
+    expected, computed = (runner.forward(rows, lambda: False) for runner in (general, rotated))
+    assert np.abs(computed - expected).max() < 1e-4
+
+
+def test_plain_models_get_their_own_network() -> None:
+    for family in ("gpt2", "llama"):
+        assert isinstance(choose_network(copy_of(tiny_model(family)), 32, tiny_vocabulary().size), PackedNetwork)
+
+
+class OtherLlama(LlamaForCausalLM):
+    """Nobody knows what it computes."""
+
+
+def unusual_gpt2(**changes: object) -> PreTrainedModel:
+    return GPT2LMHeadModel(GPT2Config(**(tiny_model("gpt2").config.to_dict() | changes)))
+
+
+def other_llama() -> PreTrainedModel:
+    return OtherLlama(LlamaConfig(**tiny_model("llama").config.to_dict()))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        other_llama,
+        lambda: unusual_gpt2(activation_function="relu"),
+        lambda: unusual_gpt2(scale_attn_by_inverse_layer_idx=True),
+    ],
+)
+def test_unusual_models_get_the_general_network(make: Callable[[], PreTrainedModel]) -> None:
+    torch.manual_seed(3)
+    model = make().eval()
+    assert pack_model(model, 32) is None
+    assert isinstance(choose_network(model, 32, tiny_vocabulary().size), TransformersNetwork)
+
+
+def test_a_network_that_computes_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turned_wrongly(model: PreTrainedModel, window: int) -> PackedNetwork | None:
+        network = pack_model(model, window)
+        assert network is not None
+        network.forward.layers[0].qkv.weight[0] += 1
+        return network
+
+    monkeypatch.setattr("generator.engine.loading.pack_model", turned_wrongly)
+    network = choose_network(copy_of(tiny_model("llama")), 32, tiny_vocabulary().size)
+    assert isinstance(network, TransformersNetwork)
