@@ -191,6 +191,13 @@ def rebase(updates: Sequence[Update], over: Iterable[Update]) -> tuple[Update, .
     return tuple(pending)
 
 
+def rebase_work(updates: Sequence[Update], over: Iterable[Update]) -> int:
+    """How much `rebase` would have to do: the sections it looks at, counted before it starts."""
+    others = [len(update.changes.sections) for update in _appends_joined(over)]
+    own = [len(update.changes.sections) for update in updates]
+    return sum(own) * len(others) + sum(others) * len(own)
+
+
 def _appends_joined(over: Iterable[Update]) -> Iterator[Update]:
     """A model's appends as one each: thousands of them may have come since, and joined they map the same."""
     last: Update | None = None

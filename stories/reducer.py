@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
-from stories.changes import ChangeSet, rebase
+from stories.changes import ChangeSet, rebase, rebase_work
 from stories.draft import NO_VIEWER_SECONDS, DraftState, Lease, Run
 from stories.events import (
     Configure,
@@ -37,6 +37,8 @@ LEASE_SECONDS = 1.0
 IDLE_LEASE_SECONDS = 10.0
 UNSEEN_TOKENS = 512
 MAX_TEXT_UNITS = 16_000_000
+# A second or two: as long as one edit may keep every other draft waiting.
+MAX_REBASE_WORK = 400_000
 
 
 def reduce(state: DraftState, event: Event) -> Step:
@@ -82,6 +84,8 @@ def _edit(state: DraftState, edit: Edit) -> Step:
     fresh = edit.updates[accepted:]
     if not fresh:
         return Step(state)
+    if rebase_work(fresh, edit.over) > MAX_REBASE_WORK:
+        raise Refused("behind", "too much has changed since for so many edits at once; open the draft again")
     at_tail = any(update.changes.touches_end for update in fresh)
     floor = _tail_floor(state, seen_end, edit.over) if at_tail else ()
     after = state
@@ -164,7 +168,11 @@ def _wrote(state: DraftState, wrote: Wrote) -> Step:
 def _start(state: DraftState, start: Start) -> DraftState:
     state = replace(_unhold(state), unseen=(), dormant=False, alone_since=start.now)
     if state.run is not None:
-        return _grant(replace(state, run=replace(state.run, limit=start.limit)), start.now)
+        under_way = state.granted - state.made
+        state = replace(state, run=replace(state.run, limit=start.limit))
+        if start.limit is not None and start.limit < under_way:
+            return _new_epoch(state, start.now)  # else what the engine has made already would exceed the limit
+        return _grant(state, start.now)
     state = replace(state, run=Run(start.limit, 0, start.seed), run_start=len(state.text))
     return _new_epoch(replace(state, outcome="", reason=""), start.now)
 

@@ -7,9 +7,9 @@ from itertools import count
 import pytest
 
 from stories.draft import Settings, restore
-from stories.events import Configure, Hold, Left, Moved, Pause, Rewind, Stopped, Viewed
+from stories.events import Configure, Hold, Left, Moved, Pause, Rewind, Stopped, Viewed, Wrote
 from stories.step import Refused
-from stories.update import USER
+from stories.update import USER, Token
 from tests.stories.writers import Authority, Page
 
 
@@ -127,6 +127,17 @@ def test_a_limit_is_exact_and_its_end_pauses() -> None:
     assert authority.state.run is None
     assert authority.state.outcome == "limit"
     assert not authority.write("e").updates
+
+
+def test_a_lower_limit_holds_for_what_the_engine_has_made_already() -> None:
+    authority = writing()
+    under_way = authority.state.epoch
+    authority.start(limit=2)
+    authority.take(Wrote(under_way, " a b c d", tuple(Token(1, 2, -1.0) for _ in range(4)), "fake"))
+    assert authority.state.text == "Once upon a time"
+    authority.write(" e")
+    assert authority.state.text == "Once upon a time e"
+    assert authority.state.outcome == "limit"
 
 
 def test_starting_again_replaces_the_limit() -> None:

@@ -54,3 +54,15 @@ def test_undo_restores_only_authors_of_this_draft() -> None:
             authority.push(authority.state.revision, "one", (bad,))
     authority.push(authority.state.revision, "one", (undo,))
     assert authority.state.spans.runs() == [(1, USER), (3, author)]
+
+
+def test_an_edit_that_would_take_too_long_to_rebase_is_refused() -> None:
+    authority = Authority("")
+    typed = tuple(Update("one", USER, ChangeSet.insert(at, 0, "x")) for at in range(1000))
+    authority.push(0, "one", typed)
+    late = tuple(replace(update, client="two") for update in typed)
+    with pytest.raises(Refused) as refusal:
+        authority.push(0, "two", late)
+    assert refusal.value.code == "behind"
+    authority.push(0, "two", late[:10])
+    assert authority.state.revision == 1010
