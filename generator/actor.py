@@ -30,6 +30,7 @@ from stories.update import Update
 MAX_BEHIND = 5_000
 RECENT_UPDATES = 1_000
 PUBLISH_SECONDS = 0.03
+PUBLISHED_AT_ONCE = 64
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Actor:
         self._head = self.state.head()
         self._recent: list[Update] = []  # the log's end, what is not committed yet included
         self._inbox: queue.Queue[_Turn | None] = queue.Queue()
+        self._gate = threading.Lock()
+        self._ended = False
         self._published = 0.0
         self._thread = threading.Thread(target=self._loop, name=f"draft-{self.draft[:8]}", daemon=True)
         self._thread.start()
@@ -65,7 +68,10 @@ class Actor:
         Raises SessionError.
         """
         done: Future[Answer] = Future()
-        self._inbox.put(_Turn(event, answer, done))
+        with self._gate:
+            if self._ended:
+                raise _closing()
+            self._inbox.put(_Turn(event, answer, done))
         return done.result()
 
     def post(self, event: Callable[[], Event]) -> None:
@@ -96,16 +102,21 @@ class Actor:
         return (*older, *self._recent)
 
     def _loop(self) -> None:
-        while True:
-            turns = self._take()
-            ending = None in turns
+        ending = False
+        while not ending:
+            taken = self._take()
+            ending = None in taken
+            turns = [turn for turn in taken if turn is not None]
             try:
-                self._play([turn for turn in turns if turn is not None])
+                self._play(turns)
             except Exception:
                 log.exception("a turn of draft %s failed", self.draft)
-            if ending:
-                self.scribe.forget()
-                return
+                self._refuse(turns, SessionError("storage", "this could not be done; the server's log says why"))
+        self.scribe.forget()
+        with self._gate:
+            self._ended = True
+            while not self._inbox.empty():
+                self._refuse([turn for turn in [self._inbox.get_nowait()] if turn], _closing())
 
     def _take(self) -> list[_Turn | None]:
         """The turns that wait, or a tick when one is due. Model text collects for `PUBLISH_SECONDS`."""
@@ -175,7 +186,9 @@ class Actor:
             return turn.event()
         except (Refused, SessionError) as refusal:
             self._refuse([turn], SessionError(refusal.code, refusal.message))
-            return None
+        except StoreError as error:
+            self._refuse([turn], SessionError("storage", str(error)))
+        return None
 
     def _reduce(self, event: Event, updates: list[Update], forks: list[Fork], turn: _Turn | None = None) -> bool:
         try:
@@ -252,6 +265,8 @@ class Actor:
                 "updates": [update_json(update)],
             }
             self._around.publish(self.draft, "updates", body)
+            if (number - revision) % PUBLISHED_AT_ONCE == PUBLISHED_AT_ONCE - 1:
+                time.sleep(0)  # lets them be sent: a page is cut off when too many wait for it
 
     def publish_state(self, always: bool = False) -> None:
         """Says the state if there is something new to say, or in any case. Only in the actor's turn."""
@@ -259,6 +274,10 @@ class Actor:
         body = self.report.due(self.state, self.scribe, now, always)
         if body is not None:
             self._around.publish(self.draft, "state", body)
+
+
+def _closing() -> SessionError:
+    return SessionError("busy", "the draft is being closed; try again")
 
 
 def _joined(first: Wrote, second: Wrote) -> Wrote:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -97,13 +97,16 @@ class Desk:
         for session in list(self._sessions.values()):
             session.close(connection)
 
-    def discard(self, draft: str) -> None:
-        """The draft was deleted."""
+    def discard(self, drafts: Sequence[str], delete: Callable[[], None]) -> None:
+        """Deletes drafts for good: nobody can open them again in between. Raises what `delete` does."""
         with self._lock:
-            session = self._sessions.pop(draft, None)
-        if session:
-            session.pause()
-            session.end()
+            sessions = [session for draft in drafts if (session := self._sessions.get(draft))]
+            for session in sessions:
+                session.pause()
+            delete()
+            for session in sessions:
+                del self._sessions[session.draft]
+                session.end()
 
     def menu_changed(self) -> None:
         for session in list(self._sessions.values()):
@@ -161,7 +164,9 @@ class Desk:
     def _engine_down(self, reason: str) -> None:
         log.warning("the engine is down: %s", reason)
         self._statuses.clear()
-        self._expected.clear()
+        while self._expected:
+            _, waiting = self._expected.popitem()
+            waiting.set_exception(SessionError("engine_down", "the engine has stopped; try again in a moment"))
         self.menu_changed()
 
     def _expect(self, request: str) -> Future[AlternativesReady]:

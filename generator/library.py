@@ -36,6 +36,7 @@ from stories.store import (
     StoreError,
     Story,
     UnknownDraft,
+    UnknownRevision,
     UnknownStory,
 )
 from stories.update import USER
@@ -77,9 +78,8 @@ class Library:
         return self._story_json(self._call(self._store.rename_story, owner, story, title[:MAX_TITLE]))
 
     def delete_story(self, owner: str, story: str) -> None:
-        for draft in self._call(self._store.story, owner, story).drafts:
-            self._desk.discard(draft.id)
-        self._call(self._store.delete_story, owner, story)
+        drafts = [draft.id for draft in self._call(self._store.story, owner, story).drafts]
+        self._desk.discard(drafts, lambda: self._call(self._store.delete_story, owner, story))
 
     def create_draft(self, owner: str, story: str, request: dict[str, Any]) -> dict[str, Any]:
         """A sibling: the parent's text at a revision, or the story's beginning again."""
@@ -105,8 +105,7 @@ class Library:
     def delete_draft(self, owner: str, draft: str) -> None:
         if self._call(self._store.draft_owner, draft) != owner:
             raise SessionError("unknown_draft", "there is no such draft")
-        self._desk.discard(draft)
-        self._call(self._store.delete_draft, owner, draft)
+        self._desk.discard([draft], lambda: self._call(self._store.delete_draft, owner, draft))
 
     def export(self, owner: str, draft: str, wanted: str) -> tuple[bytes, str, str]:
         """The file, its media type and its name. `txt` and `md` hold one draft, `json` the whole story."""
@@ -197,6 +196,8 @@ class Library:
             raise SessionError("unknown_story", "there is no such story") from error
         except UnknownDraft as error:
             raise SessionError("unknown_draft", "there is no such draft") from error
+        except UnknownRevision as error:
+            raise SessionError("invalid", "the draft has no such revision") from error
         except StoreError as error:
             raise SessionError("storage", str(error)) from error
 

@@ -134,9 +134,7 @@ class Session:
 
     def is_idle(self, now: float) -> bool:
         state = self._actor.state
-        return (
-            not state.viewers and not state.writes and not self._actor.num_turns > 0 and now - self.touched > IDLE_SECONDS
-        )
+        return not (state.viewers or state.writes or self._actor.num_turns) and now - self.touched > IDLE_SECONDS
 
     def end(self) -> None:
         """Ends the actor after what is already in its inbox."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +36,24 @@ def test_the_engine_is_killed_while_it_writes(own_app: AppServer) -> None:
         page.ask("pause")
         assert " Typed while it was gone." in page.text
         assert own_app.text(draft) == page.text
+
+
+def test_what_was_asked_of_a_killed_engine_is_answered_at_once(own_app: AppServer) -> None:
+    draft = own_app.draft()
+    with own_app.page(draft) as page:
+        page.ask("start", limit=3)
+        page.wait_until(lambda: page.states[-1].get("detail") == "limit")
+        engine = own_app.engine()
+        engine.suspend()
+        began = time.monotonic()
+        answer: list[dict[str, Any]] = []
+        asking = threading.Thread(target=lambda: answer.append(page.try_to("alternatives", revision=0, at=1)))
+        asking.start()
+        page.ask("pause")  # answered after the question was put
+        engine.kill()
+        asking.join()
+        assert answer[0]["error"]["code"] == "engine_down"
+        assert time.monotonic() - began < 10
 
 
 def test_a_model_that_raises_fails_this_run_only(own_app: AppServer) -> None:

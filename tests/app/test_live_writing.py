@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 
@@ -87,6 +88,45 @@ def test_rewind_and_retry_keep_what_they_remove(app: AppServer) -> None:
         assert app.text(attempt["kept"]) == written
     siblings = {entry["id"]: entry for story in app.get("/api/stories")["stories"] for entry in story["drafts"]}
     assert siblings[answer["kept"]]["parent"] == draft
+
+
+def test_a_fork_begins_where_its_parent_was(app: AppServer) -> None:
+    draft = app.draft()
+    with app.page(draft) as page:
+        write_20(page)
+        text, head = page.text, page.revision
+    story = next(s for s in app.get("/api/stories")["stories"] if s["drafts"][0]["id"] == draft)
+    forks = f"/api/stories/{story['id']}/drafts"
+    for revision, expected in ((0, "Once upon a time"), (head, text)):
+        body = json.dumps({"parent": draft, "revision": revision})
+        made = ask(app.port, "POST", forks, body, Cookie=app.cookie)
+        assert (made.status, made.json["forked_at"]) == (201, revision)
+        assert app.text(made.json["id"]) == expected
+    beyond = ask(app.port, "POST", forks, json.dumps({"parent": draft, "revision": head + 1}), Cookie=app.cookie)
+    assert (beyond.status, beyond.json["error"]["code"]) == (400, "invalid")
+
+
+def test_a_deleted_draft_is_gone_for_those_who_have_it_open(app: AppServer) -> None:
+    draft = app.draft()
+    with app.page(draft) as writer, app.page(draft) as other:
+        writer.ask("start")
+        writer.wait_for_words(2)
+        gone = threading.Event()
+        answers: list[str] = []
+
+        def insist() -> None:
+            while not gone.is_set():
+                for event, body in (("seen", {"revision": 0}), ("hold", {"composing": False}), ("pause", {})):
+                    answers.append(other.try_to(event, **body).get("error", {}).get("code", "ok"))
+
+        insisting = threading.Thread(target=insist)
+        insisting.start()
+        assert ask(app.port, "DELETE", f"/api/drafts/{draft}", Cookie=app.cookie).status == 204
+        for event in ("open", "start", "pause"):
+            assert writer.try_to(event)["error"]["code"] == "unknown_draft"
+        gone.set()
+        insisting.join()
+        assert set(answers) <= {"ok", "unknown_draft"}
 
 
 def test_alternatives_hold_the_present_word(app: AppServer) -> None:

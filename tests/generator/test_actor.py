@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -21,7 +22,7 @@ from stories.changes import ChangeSet
 from stories.draft import Settings, new_head
 from stories.events import Edit, Event, Start, Tick, Wrote
 from stories.spans import Spans
-from stories.store import NewDraft, NewStory, Store
+from stories.store import NewDraft, NewStory, StorageFailed, Store
 from stories.update import USER, Token, Update
 
 
@@ -131,3 +132,37 @@ def test_the_log_reaches_back_over_more_than_is_kept_in_memory_within_one_batch(
     assert answer.result(20) == 1_201
     assert room.actor.state.text == "X" * 1_200 + "OnceY"
     assert room.store.load("d").text == room.actor.state.text
+
+
+def test_who_asks_a_draft_that_is_closed_is_answered(room: Room) -> None:
+    release = room.busy()
+    room.actor.end()
+    waiting = room.edit(0, ChangeSet.insert(4, 0, "X"))
+    wait_for_turns(room, 2)
+    release.set()
+    room.actor.joined()
+    assert waiting.result(10) == 1, "what was taken in is still done"
+    with pytest.raises(SessionError) as refusal:
+        room.edit(0, ChangeSet.insert(4, 0, "Y")).result(10)
+    assert refusal.value.code == "busy"
+
+
+def test_a_log_that_cannot_be_read_refuses_the_edit_and_nothing_else(room: Room) -> None:
+    room.actor.log_since = Mock(side_effect=StorageFailed("The disk does not answer."))  # type: ignore[method-assign]
+    release = room.busy()
+    answer = room.edit(0, ChangeSet.insert(4, 0, "X"))
+    wait_for_turns(room, 1)
+    other = room.threads.submit(lambda: room.actor.ask(lambda: Start(None, 1, 0.0), lambda: True))
+    release.set()
+    with pytest.raises(SessionError) as refusal:
+        answer.result(10)
+    assert refusal.value.code == "storage"
+    assert other.result(10)
+    assert room.actor.state.run is not None
+
+
+def test_pages_that_break_while_they_are_told_do_not_keep_the_answer_back(room: Room) -> None:
+    room.heard = Mock(append=Mock(side_effect=RuntimeError))
+    with pytest.raises(SessionError) as refusal:
+        room.edit(0, ChangeSet.insert(4, 0, "X")).result(10)
+    assert refusal.value.code == "storage"

@@ -1,0 +1,53 @@
+"""Edits of many updates: written without a connection, sent at once, while others write too."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+
+import pytest
+
+from tests.app.server import AppServer
+from tests.web.raw_page import RawPage
+
+pytestmark = pytest.mark.app
+
+
+def keystrokes(count: int) -> list[dict[str, object]]:
+    """Somebody types `count` letters at the beginning of an empty page."""
+    return [{"changes": [[0, "x"], *([at] if at else [])]} for at in range(count)]
+
+
+def test_a_thousand_keystrokes_at_once_cut_nobody_off(app: AppServer) -> None:
+    draft = app.draft(prompt="")
+    with RawPage(app.port, app.cookie) as writer, RawPage(app.port, app.cookie) as reader:
+        for page in (writer, reader):
+            assert page.call("open", {"draft": draft})["ok"]
+        push = {"draft": draft, "revision": 0, "client": secrets.token_hex(16), "updates": keystrokes(1000)}
+        assert writer.call("edit", push) == {"ok": True, "revision": 1000}
+        for page in (writer, reader):
+            page.read_until(lambda: any(body.get("revision") == 999 for _, body in page.events))  # noqa: B023
+
+
+def test_heavy_edits_hold_up_nobody_and_are_all_answered(app: AppServer) -> None:
+    draft, other = app.draft(prompt=""), app.draft(prompt="")
+    writers = [RawPage(app.port, app.cookie) for _ in range(3)]
+    pushes = [
+        writer.emit(
+            "edit", {"draft": draft, "revision": 0, "client": secrets.token_hex(16), "updates": keystrokes(1000)}
+        )
+        for writer in writers
+    ]
+    with RawPage(app.port, app.cookie) as bystander:
+        waits = []
+        for _ in range(20):
+            began = time.monotonic()
+            assert bystander.call("pause", {"draft": other})["ok"]
+            waits.append(time.monotonic() - began)
+        answers = [writer.ack(push) for writer, push in zip(writers, pushes, strict=True)]
+        assert max(waits) < 5, waits
+        assert {json.dumps(answer.get("error", {}).get("code")) for answer in answers} <= {"null", '"behind"'}
+        assert any(answer["ok"] for answer in answers)
+    for writer in writers:
+        writer.__exit__()
