@@ -222,7 +222,19 @@ class Actor:
         """Back to what is durable: nobody may build on text that a restart would lose."""
         log.error("draft %s could not be stored: %s", self.draft, error)
         self._recent.clear()
-        self.state = replace(before, run=None, outcome="failed", reason=f"Not saved: {error}", granted=0)
+        self.state = replace(
+            before,
+            run=None,
+            dormant=False,
+            outcome="failed",
+            reason=f"Not saved: {error}",
+            granted=0,
+            # Who is here is not a matter of the disk: a page that has left must not count for ever.
+            viewers=self.state.viewers,
+            leases=self.state.leases,
+            alone_since=self.state.alone_since,
+        )
+        self._head = self.state.head()  # or the draft could not even be read until there is room again
         self._tell_engine()
         self.publish_state(always=True)
 

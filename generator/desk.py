@@ -95,7 +95,7 @@ class Desk:
     def disconnected(self, connection: str) -> None:
         """The connection is gone: it views nothing and holds nothing any more."""
         for session in list(self._sessions.values()):
-            session.close(connection)
+            session.left(connection)
 
     def discard(self, drafts: Sequence[str], delete: Callable[[], None]) -> None:
         """Deletes drafts for good: nobody can open them again in between. Raises what `delete` does."""

@@ -58,6 +58,10 @@ class Session:
     def close(self, connection: str) -> None:
         self._actor.ask(lambda: Left(connection, time.monotonic()), _nothing)
 
+    def left(self, connection: str) -> None:
+        """Like `close`, for those who don't wait: the connection is gone."""
+        self._actor.post(lambda: Left(connection, time.monotonic()))
+
     def edit(
         self,
         connection: str,

@@ -20,7 +20,7 @@ from generator.model_hub import Hub
 from generator.surroundings import Surroundings
 from stories.changes import ChangeSet
 from stories.draft import Settings, new_head
-from stories.events import Edit, Event, Start, Tick, Wrote
+from stories.events import Edit, Event, Left, Start, Tick, Viewed, Wrote
 from stories.spans import Spans
 from stories.store import NewDraft, NewStory, StorageFailed, Store
 from stories.update import USER, Token, Update
@@ -166,3 +166,17 @@ def test_pages_that_break_while_they_are_told_do_not_keep_the_answer_back(room: 
     with pytest.raises(SessionError) as refusal:
         room.edit(0, ChangeSet.insert(4, 0, "X")).result(10)
     assert refusal.value.code == "storage"
+
+
+def test_a_page_that_leaves_a_draft_that_cannot_be_stored_has_left(room: Room) -> None:
+    room.actor.ask(lambda: Viewed("c", 0, 0.0), dict)
+    room.store.close()
+    release = room.busy()
+    starting = room.threads.submit(lambda: room.actor.ask(lambda: Start(None, 1, 0.0), lambda: True))
+    wait_for_turns(room, 1)
+    room.actor.post(lambda: Left("c", 0.0))
+    release.set()
+    with pytest.raises(SessionError):
+        starting.result(10)
+    assert room.actor.state.viewers == frozenset()
+    assert room.actor.ask(lambda: Viewed("d", 0, 0.0), lambda: room.actor.state.text) == "Once", "it can be read"
