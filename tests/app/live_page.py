@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import queue
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,8 +115,10 @@ class LivePage:
             self._changed.notify_all()
         self._pusher.join(5)
         self._viewer.join(5)
-        self._tcp.close()
+        with suppress(OSError):  # the server may have hung up already
+            self._tcp.shutdown(socket.SHUT_RDWR)  # wakes the reader, which closing alone does not
         self._reader.join(5)
+        self._tcp.close()
         self._out.close()
         self._in.close()
 
