@@ -6,6 +6,9 @@ import type { ErrorCode, PushedUpdate } from "./protocol.ts"
  * `UPDATE_UNITS` may be larger in escapes; it then goes alone. */
 const PUSH_CHARACTERS = 40_000
 
+/** Updates in one push: far below what the server takes at once, also where much has changed since. */
+const PUSH_UPDATES = 200
+
 /** Answers after which sending the same again can't help. */
 const HOPELESS: ReadonlySet<ErrorCode> = new Set(["invalid", "behind", "too_large", "unknown_draft"])
 
@@ -16,8 +19,8 @@ export function isHopeless(code: ErrorCode): boolean {
 /** How many of `updates` go into one push: those that fit, and at least one. */
 export function pushCount(updates: readonly PushedUpdate[]): number {
   let room = PUSH_CHARACTERS
-  const fit = updates.findIndex((update) => (room -= JSON.stringify(update).length) < 0)
-  return fit < 0 ? updates.length : Math.max(1, fit)
+  const fit = updates.slice(0, PUSH_UPDATES).findIndex((update) => (room -= JSON.stringify(update).length) < 0)
+  return fit < 0 ? Math.min(updates.length, PUSH_UPDATES) : Math.max(1, fit)
 }
 
 /** 128 random bits, as 32 hexadecimal digits. */
