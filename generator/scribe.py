@@ -20,7 +20,7 @@ from generator.surroundings import Surroundings
 from stories.draft import DraftState
 from stories.update import Update
 
-ALTERNATIVES_SECONDS = 20.0
+ALTERNATIVES_SECONDS = 60.0  # the model may have to be loaded first
 
 
 class Scribe:

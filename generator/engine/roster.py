@@ -18,6 +18,7 @@ from generator.engine.window import Window, common_prefix
 from generator.messages import Alternatives, AlternativesReady, Budget, Event, Failed, ModelSpec, Set
 from generator.sampling_settings import SamplingSettings
 
+_MAX_ASKED = 64
 _UNREADABLE = "The text could not be read by the model's tokenizer."
 
 
@@ -44,6 +45,7 @@ class Roster:
         self._publish = publish
         self._entries: dict[str, Entry] = {}
         self._probes: dict[str, tuple[str, Probe]] = {}
+        self._asked: list[Alternatives] = []  # those whose model is being loaded
 
     def sequences_of(self, model: LoadedModel) -> list[Sequence]:
         key = model.spec.key
@@ -96,6 +98,14 @@ class Roster:
                 self._place(entry, model)
             else:
                 self._refuse(entry.command, "model_unavailable", result.reason)
+        asked, self._asked = self._asked, []
+        for command in asked:
+            if command.model.key != result.spec.key:
+                self._asked.append(command)
+            elif model is not None:
+                self.probe(command)
+            else:
+                self._publish(AlternativesReady(command.request, 0, 0, (), result.reason))
 
     def close_model(self, spec: ModelSpec) -> None:
         """Unload: its sequences cannot go on until their next context."""
@@ -111,7 +121,7 @@ class Roster:
         if command.request in self._probes:
             return
         if model is None:
-            self._publish(AlternativesReady(command.request, 0, 0, (), "The model is not loaded yet."))
+            self._ask_later(command)
             return
         try:
             place, window = find_place(model.runner.vocabulary, model.runner.window, command)
@@ -122,6 +132,16 @@ class Roster:
             self._publish(AlternativesReady(command.request, 0, 0, (), _UNREADABLE))
         else:
             self._start_probe(command, model, place, window)
+
+    def _ask_later(self, command: Alternatives) -> None:
+        reason = self._models.recent_failure(command.model)
+        if not reason and len(self._asked) >= _MAX_ASKED:
+            reason = "The model is being loaded; try again when it is there."
+        if reason:
+            self._publish(AlternativesReady(command.request, 0, 0, (), reason))
+        else:
+            self._asked.append(command)
+            self._models.load(command.model)
 
     def _start_probe(self, command: Alternatives, model: LoadedModel, place: Place, window: Window) -> None:
         entry = self._entries.get(command.sequence)

@@ -248,6 +248,15 @@ def test_a_text_no_tokenizer_reads_fails_by_itself() -> None:
         assert engine.until_kind(AlternativesReady).error.endswith(".")
 
 
+def test_alternatives_load_the_model_they_need() -> None:
+    missing = ModelSpec("fake", "nothing-of-this-name")
+    with engine_process() as engine:
+        engine.send(Alternatives("r1", "s", FAKE, None, (), (Piece("Once"),), 4))
+        assert len(engine.until_kind(AlternativesReady).options) > 1
+        engine.send(Alternatives("r2", "s", missing, None, (), (Piece("Once"),), 4))
+        assert engine.until_kind(AlternativesReady).error.endswith(".")
+
+
 def test_an_unloaded_model_stops_its_sequences() -> None:
     with engine_process() as engine:
         engine.send(a_set("Once", budget=10**9))
