@@ -74,7 +74,7 @@ def test_this_machine_reaches_it_without_one(host: str) -> None:
     [
         (["--port", "65536"], "--port must be a whole number from 0 to 65535, not '65536'."),
         (["--port", "٣"], "--port must be"),
-        (["--precision", "int3"], "--precision must be one of auto, fp32, bf16"),
+        (["--precision", "int3"], "--precision must be one of auto, fp32, bf16, int8"),
         (["--device", "tpu"], "--device must be"),
         (["--threads", "-1"], "--threads"),
         (["--no-browser", "perhaps"], "--no-browser must be one of"),

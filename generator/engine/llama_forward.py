@@ -34,7 +34,7 @@ class LlamaForward:
         self.num_kv_heads: int = config.num_key_value_heads
         self.head_dim = model.model.layers[0].self_attn.head_dim
         self._eps = config.rms_norm_eps
-        self._embedding = model.model.embed_tokens.weight.detach().float()
+        self._embedding: torch.Tensor = model.model.embed_tokens.weight.detach().float()
         self._rotations = _rotations(model.model.rotary_emb, window)
         self.layers = [self._read_layer(layer) for layer in model.model.layers]
         self.head = Linear(model.lm_head.weight * model.model.norm.weight)

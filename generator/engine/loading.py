@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from collections.abc import Sequence as AnySequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from generator.engine.hub import download
 from generator.engine.model_runner import ModelRunner, computes_alike, open_model
 from generator.engine.network import Network
 from generator.engine.packed_network import pack_model
+from generator.engine.precision import PASSAGE, choose, forget_weights, measure, pack
+from generator.engine.precision_memory import PrecisionMemory
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.runner import LoadFailed, LoadOptions
 from generator.engine.window import MIN_WINDOW
@@ -29,39 +32,58 @@ transformers.logging.disable_progress_bar()
 
 DEFAULT_WINDOW = 1024
 
-# `auto` is fp32 until precision is chosen by measuring.
-_DTYPES = {"auto": torch.float32, "fp32": torch.float32, "bf16": torch.bfloat16}
+_PRECISIONS = ("auto", "fp32", "bf16", "int8")
+# How much of the passage precision is measured on.
+_PASSAGE_TOKENS = 256
+_MEMORY_FILE = ".models/precision.json"
 
 
 def load_model(spec: ModelSpec, options: LoadOptions, report: Callable[[float], None]) -> ModelRunner:
     """The model, ready to run. `report` hears the progress from 0 to 1. Raises LoadFailed."""
-    dtype = _DTYPES.get(options.precision)
-    if dtype is None:
-        raise LoadFailed(f"There is no precision {options.precision!r}; there are {', '.join(_DTYPES)}.")
+    if options.precision not in _PRECISIONS:
+        raise LoadFailed(f"There is no precision {options.precision!r}; there are {', '.join(_PRECISIONS)}.")
     if options.threads:
         torch.set_num_threads(options.threads)
     folder = _find_folder(spec, options.root, report)
     refuse_code(folder)
-    model = _read_weights(folder, dtype)
+    # Rounded weights are made from exact ones, except by the general network, which computes in those it has.
+    model = _read_weights(folder, torch.float32)
     report(0.8)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     vocabulary = read_vocabulary(tokenizer, model)
     torch.nn.Module.to(model, torch.device(choose_device(options.device)))
     report(0.9)
     window = choose_window(spec, model)
-    network = choose_network(model, window, vocabulary.size)
-    return ModelRunner(network, vocabulary, window, "bf16" if dtype is torch.bfloat16 else "fp32")
+    passage = [vocabulary.start_id, *vocabulary.tokenize(PASSAGE).ids][: min(_PASSAGE_TOKENS, window)]
+    memory = PrecisionMemory(options.root / _MEMORY_FILE, folder)
+    network, precision = choose_network(model, window, passage, options.precision, memory)
+    return ModelRunner(network, vocabulary, window, precision)
 
 
-def choose_network(model: PreTrainedModel, window: int, vocabulary_size: int) -> Network:
-    """The family's own network where there is one that computes the same, else the general one."""
+def choose_network(
+    model: PreTrainedModel, window: int, passage: AnySequence[int], precision: str, memory: PrecisionMemory
+) -> tuple[Network, str]:
+    """The family's own network where there is one that computes the same, else the general one; and what to say of
+    its precision."""
+    packed = pack_model(model, window) if model.device.type == "cpu" else None
     general = open_model(model, window)
-    if model.device.type != "cpu" or model.dtype != torch.float32:
-        return general
-    packed = pack_model(model, window)
-    if packed is None or not computes_alike(packed, general, vocabulary_size, window):
-        return general
-    return packed
+    if packed is None or not computes_alike(packed, general, model.get_output_embeddings().weight.shape[0], window):
+        if precision != "bf16":
+            return general, "fp32"
+        torch.nn.Module.to(model, torch.bfloat16)
+        return open_model(model, window), "bf16"
+    if precision == "fp32":
+        return packed, precision
+    choice = memory.recall() if precision == "auto" else measure(packed, passage, precision)
+    if choice is None:
+        choice = choose(packed, passage)
+        memory.remember(choice)
+    if str(choice) == "fp32":
+        packed = pack_model(model, window) or packed  # Not rotated.
+    else:
+        pack(packed.forward, choice.few, choice.many)
+        forget_weights(packed.forward)
+    return packed, str(choice)
 
 
 def choose_device(wanted: str) -> str:

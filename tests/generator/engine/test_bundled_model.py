@@ -23,7 +23,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def engine() -> SteppedEngine:
-    return SteppedEngine(load_model(SPEC, LoadOptions(ROOT, threads=1), lambda progress: None))
+    return SteppedEngine(load_model(SPEC, LoadOptions(ROOT, precision="fp32", threads=1), lambda progress: None))
 
 
 def test_it_writes_what_its_window_says(engine: SteppedEngine) -> None:

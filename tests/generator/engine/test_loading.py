@@ -14,6 +14,7 @@ import torch
 
 from generator.engine.hub import choose_files
 from generator.engine.loading import load_model
+from generator.engine.precision import Choice, Error
 from generator.engine.runner import LoadFailed, LoadOptions, Row
 from generator.messages import Failed, Load, ModelSpec, Status
 from tests.generator.engine.engine_loop import SteppedEngine
@@ -37,6 +38,7 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 def load(folder: Path, window: int | None = None, **options: str) -> object:
     reported: list[float] = []
     spec = ModelSpec("folder", folder.name, window)
+    options = {"precision": "fp32"} | options
     runner = load_model(spec, LoadOptions(folder.parent, threads=1, **options), reported.append)
     assert reported == sorted(reported)
     assert 0 < reported[-1] <= 1
@@ -61,6 +63,29 @@ def test_old_bin_weights_load_as_weights_only(folder: Path) -> None:
     assert np.allclose(logits_of(load(folder)), logits_of(tiny_runner("gpt2")), atol=1e-5)
 
 
+def test_a_chosen_precision_is_remembered_until_the_weights_change(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Choice("fp32", "int8", Error(0.004, 0.98))
+    asked: list[object] = []
+
+    def choose(network: object, passage: object) -> Choice:
+        asked.append(passage)
+        return chosen
+
+    monkeypatch.setattr("generator.engine.loading.choose", choose)
+    spoken = "fp32, int8 for many rows (KL 0.0040, same best token 98.0%)"
+    for _ in range(2):
+        assert load(folder, precision="auto").precision == spoken  # type: ignore[attr-defined]
+    assert len(asked) == 1
+    torch.save({}, folder / "other.bin")
+    load(folder, precision="auto")
+    assert len(asked) == 2
+    (folder.parent / ".models" / "precision.json").write_text("{")
+    load(folder, precision="auto")
+    assert len(asked) == 3
+
+
 class Malicious:
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return Path.touch, (Path("executed"),)  # type: ignore[return-value]
@@ -77,7 +102,7 @@ def test_bin_weights_that_would_run_code_do_not(folder: Path, monkeypatch: pytes
 
 def test_bf16_is_close_to_fp32(folder: Path) -> None:
     runner = load(folder, precision="bf16")
-    assert runner.precision == "bf16"  # type: ignore[attr-defined]
+    assert runner.precision.startswith("bf16 (KL ")  # type: ignore[attr-defined]
     assert np.abs(logits_of(runner) - logits_of(tiny_runner("gpt2"))).max() < 0.5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,15 +13,18 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from generator.engine.forward import linears_of
+from generator.engine.linear import pack_fp32
 from generator.engine.loading import choose_network
 from generator.engine.model_runner import ModelRunner
 from generator.engine.packed_network import PackedNetwork, pack_model
+from generator.engine.precision_memory import PrecisionMemory
 from generator.engine.rotation import rotate
 from generator.engine.runner import Row
 from generator.engine.transformers_network import TransformersNetwork
 from tests.generator.engine.tiny_models import copy_of, tiny_model, tiny_runner, tiny_vocabulary
 
 WINDOW, SLOTS = 48, 6
+NO_MEMORY = PrecisionMemory(Path("nowhere"), Path(__file__).parent)
 # Per step: which slots, how many tokens each, and from which share of what the slot holds on.
 STEPS = st.lists(
     st.dictionaries(
@@ -73,7 +77,7 @@ def test_a_rotated_model_is_the_same_model(family: str) -> None:
     rotate(network.forward)
     for linear, weight in zip(linears_of(network.forward), before, strict=True):
         assert not torch.allclose(linear.weight, weight, atol=1e-2)
-        linear.pack("fp32")
+        linear.pack(pack_fp32, pack_fp32)
     general, rotated = tiny_runner(family), ModelRunner(network, tiny_vocabulary(), WINDOW, "fp32", 4)
     rows = [Row(0, list(range(5, 35)), 0, True), Row(1, [7], 0, True)]
     expected, computed = (runner.forward(rows, lambda: False) for runner in (general, rotated))
@@ -82,7 +86,9 @@ def test_a_rotated_model_is_the_same_model(family: str) -> None:
 
 def test_plain_models_get_their_own_network() -> None:
     for family in ("gpt2", "llama"):
-        assert isinstance(choose_network(copy_of(tiny_model(family)), 32, tiny_vocabulary().size), PackedNetwork)
+        network, precision = choose_network(copy_of(tiny_model(family)), 32, [1, 2, 3], "fp32", NO_MEMORY)
+        assert isinstance(network, PackedNetwork)
+        assert precision == "fp32"
 
 
 class OtherLlama(LlamaForCausalLM):
@@ -109,7 +115,7 @@ def test_unusual_models_get_the_general_network(make: Callable[[], PreTrainedMod
     torch.manual_seed(3)
     model = make().eval()
     assert pack_model(model, 32) is None
-    assert isinstance(choose_network(model, 32, tiny_vocabulary().size), TransformersNetwork)
+    assert isinstance(choose_network(model, 32, [1, 2, 3], "fp32", NO_MEMORY)[0], TransformersNetwork)
 
 
 def test_a_network_that_computes_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,5 +126,5 @@ def test_a_network_that_computes_otherwise_is_not_used(monkeypatch: pytest.Monke
         return network
 
     monkeypatch.setattr("generator.engine.loading.pack_model", turned_wrongly)
-    network = choose_network(copy_of(tiny_model("llama")), 32, tiny_vocabulary().size)
+    network, _ = choose_network(copy_of(tiny_model("llama")), 32, [1, 2, 3], "fp32", NO_MEMORY)
     assert isinstance(network, TransformersNetwork)
