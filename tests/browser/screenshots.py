@@ -30,7 +30,6 @@ def shoot(browser: Browser, address: str, look: str) -> None:
     desk.open()
     page = desk.page
     expect(page.get_by_role("button", name="Start writing")).to_be_visible()
-    page.screenshot(path=SCREENSHOTS / f"start-{look}.png")
     page.locator("textarea").fill("Once upon a time, in a village by the sea, there lived a lighthouse keeper who")
     page.get_by_role("button", name="Start writing").click()
     page.wait_for_function(HAS_WORDS, arg=75, timeout=WRITES_MS)
@@ -46,6 +45,21 @@ def shoot(browser: Browser, address: str, look: str) -> None:
     assert not desk.complaints, desk.complaints
 
 
+def shoot_openings(browser: Browser, address: str, look: str) -> None:
+    context = browser.new_context(**LOOKS[look])  # type: ignore[arg-type]
+    desk = DeskPage(context.new_page(), address)
+    desk.open()
+    page = desk.page
+    page.locator("textarea").fill("The letter had been in the drawer for forty years before anyone thought to")
+    page.get_by_role("slider", name="Openings").fill("3")
+    page.get_by_role("spinbutton").fill("60")
+    page.screenshot(path=SCREENSHOTS / f"start-{look}.png")
+    page.get_by_role("button", name="Start writing").click()
+    expect(page.get_by_text("paused at its limit")).to_have_count(3, timeout=WRITES_MS)
+    page.screenshot(path=SCREENSHOTS / f"openings-{look}.png")
+    context.close()
+
+
 def main() -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with (
@@ -56,6 +70,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for look in LOOKS:
             shoot(browser, f"http://127.0.0.1:{server.port}", look)
+            shoot_openings(browser, f"http://127.0.0.1:{server.port}", look)
         browser.close()
 
 

@@ -2,7 +2,7 @@
  *
  * The reader is at the end until he scrolls up or puts the caret elsewhere, and again when he comes back. */
 
-import { EditorSelection, type EditorState, Transaction, type TransactionSpec } from "@codemirror/state"
+import { EditorSelection, type EditorState, Facet, Transaction, type TransactionSpec } from "@codemirror/state"
 import { type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view"
 
 /** How far from the end, in pixels, still counts as being there: about two lines. */
@@ -10,12 +10,25 @@ const NEAR_PX = 64
 /** A scroll this soon after wheel, finger or pointer is the reader's own. */
 const INTENT_MS = 2_000
 
+/** Who wants to know when following begins or ends. */
+export const followListener = Facet.define<(following: boolean) => void>()
+
 class Follow {
-  following = true
   private lastTop = 0
   private intent = 0
+  private isFollowing = true
 
   constructor(private readonly view: EditorView) {}
+
+  get following(): boolean {
+    return this.isFollowing
+  }
+
+  set following(following: boolean) {
+    if (following === this.isFollowing) return
+    this.isFollowing = following
+    for (const listen of this.view.state.facet(followListener)) listen(following)
+  }
 
   update(update: ViewUpdate): void {
     const own = update.transactions.some((tr) => tr.selection && !tr.annotation(Transaction.remote))

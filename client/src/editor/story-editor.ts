@@ -10,7 +10,7 @@ import type { DocumentHost, Snapshot } from "../sync/document-client.ts"
 import { versioned } from "../sync/versioned.ts"
 import { authorInk, type InkOf } from "./author-ink.ts"
 import { authorship } from "./authorship.ts"
-import { follow, scrollToEnd, withCaretAtEnd } from "./follow.ts"
+import { follow, followListener, scrollToEnd, withCaretAtEnd } from "./follow.ts"
 import { liveMarks, type LiveMarks, setLiveMarks } from "./live-marks.ts"
 import { storyTheme } from "./theme.ts"
 import { undoWithAuthors } from "./undo-authors.ts"
@@ -27,12 +27,16 @@ export interface StoryEditorOptions {
   /** The text changed, by whomever. */
   onText(): void
   onFocus(): void
+  /** The growing end is kept in sight from now on, or no longer. */
+  onFollow(following: boolean): void
 }
 
 export interface StoryEditor extends DocumentHost {
   mark(marks: LiveMarks): void
   freeze(readOnly: boolean): void
   focus(): void
+  /** Scrolls to the end and follows it. */
+  toEnd(): void
   destroy(): void
 }
 
@@ -60,7 +64,9 @@ export function createStoryEditor(parent: HTMLElement, options: StoryEditorOptio
       const caret = selection.main.head === doc.length ? Infinity : selection.main.head
       view.setState(stateAt(snapshot, versioned.of(view.state).made))
       view.dispatch({ selection: { anchor: Math.min(caret, view.state.doc.length) } })
-      if (view.plugin(follow)?.following) scrollToEnd(view)
+      const following = view.plugin(follow)?.following ?? true
+      options.onFollow(following)
+      if (following) scrollToEnd(view)
       options.onText()
     },
     apply(spec) {
@@ -69,6 +75,11 @@ export function createStoryEditor(parent: HTMLElement, options: StoryEditorOptio
     mark: (marks) => view.dispatch({ effects: setLiveMarks.of(marks) }),
     freeze: (on) => view.dispatch({ effects: readOnly.reconfigure(on ? frozen : []) }),
     focus: () => view.focus(),
+    toEnd() {
+      const plugin = view.plugin(follow)
+      if (plugin) plugin.following = true
+      scrollToEnd(view)
+    },
     destroy: () => view.destroy(),
   }
 }
@@ -95,6 +106,7 @@ function prose(options: StoryEditorOptions): Extension {
     drawSelection(),
     undoWithAuthors(),
     follow,
+    followListener.of((following) => options.onFollow(following)),
     search({ top: true }),
     keymap.of([...proseKeys, ...historyKeymap, ...searchKeymap]),
     authorInk(options.inkOf),

@@ -23,7 +23,8 @@ export class Desk {
 
   private readonly inks = new Inks()
   private readonly connection: Connection
-  private created = ""
+  /** The story whose sheets start as soon as they are open, and how far they write. */
+  private starting: { story: string; limit?: number } | null = null
 
   constructor(
     private readonly journal: Journal,
@@ -56,11 +57,11 @@ export class Desk {
 
   inkOf = (model: string): number => this.inks.ofModel(model)
 
-  /** Makes a story, puts it on the desk and starts its model. Answers false, with `problem` said, if it can't. */
-  async create(story: NewStory): Promise<boolean> {
+  /** Makes a story, puts it on the desk and starts its model, for `limit` tokens or without end. Answers false, with `problem` said, if it can't. */
+  async create(story: NewStory, limit?: number): Promise<boolean> {
     return this.act(async () => {
       const made = await rest.create(story)
-      this.created = made.id
+      this.starting = { story: made.id, ...(limit ? { limit } : {}) }
       location.hash = `#/story/${made.id}`
     })
   }
@@ -69,6 +70,15 @@ export class Desk {
   async toggle(): Promise<void> {
     const running = this.running
     await Promise.all(this.sheets.map((sheet) => (running ? sheet.pause() : sheet.start())))
+  }
+
+  /** Leaves this sheet alone on the desk and lets it go on without end; the others are parked in the story. */
+  async goOnWith(sheet: Sheet): Promise<void> {
+    const { story } = this
+    if (!story) return
+    await Promise.all(this.sheets.filter((other) => other !== sheet && other.running).map((other) => other.pause()))
+    this.starting = { story: story.id }
+    location.hash = `#/story/${story.id}/${sheet.draft}`
   }
 
   retry = () => this.cut((sheet) => sheet.retry())
@@ -113,8 +123,8 @@ export class Desk {
       const story = await rest.story(id)
       // Drafts with a parent are what a cut kept; they come onto the desk only when asked for.
       const shown = story.drafts.filter((entry) => (draft ? entry.id === draft : !entry.parent))
-      const start = this.created === id
-      this.created = ""
+      const start = this.starting?.story === id ? this.starting : null
+      this.starting = null
       const focused = (sheet: Sheet) => (this.active = sheet)
       const { connection, journal, inks, nonce } = this
       const around = { connection, journal, inks, nonce }

@@ -38,6 +38,8 @@ export class Sheet {
   opened = $state(false)
   keptOnDevice = $state(true)
   recovered = $state.raw<readonly Recovered[]>([])
+  /** Whether the growing end is kept in sight. */
+  following = $state(true)
   /** What went wrong last, as a sentence; empty when all is well. */
   problem = $state("")
   /** The server refuses the draft for good. */
@@ -52,7 +54,7 @@ export class Sheet {
     readonly draft: string,
     private readonly around: SheetSurroundings,
     private readonly onFocus: (sheet: Sheet) => void,
-    private startWhenOpen = false,
+    private startWhenOpen: { limit?: number } | null = null,
   ) {}
 
   /** Whether a run is on, whatever keeps it from writing right now. */
@@ -73,14 +75,15 @@ export class Sheet {
       onComposing: () => this.document?.composing(),
       onText: () => this.countSoon(),
       onFocus: () => this.onFocus(this),
+      onFollow: (following) => (this.following = following),
     })
     const document = new DocumentClient(this.draft, editor, connection, journal, {
       opened: (answer) => {
         this.take({ draft: this.draft, model: answer.settings.model, ...answer })
         if (!this.opened) editor.focus()
         this.opened = true
-        if (this.startWhenOpen) void this.start()
-        this.startWhenOpen = false
+        if (this.startWhenOpen) void this.start(this.startWhenOpen.limit)
+        this.startWhenOpen = null
       },
       changed: () => this.refresh(),
       recovered: () => void this.readRecovered(),
@@ -106,8 +109,14 @@ export class Sheet {
     }
   }
 
-  start = () => this.command("start", { draft: this.draft })
+  /** Writes on, `limit` tokens or without end. */
+  start = (limit?: number) => this.command("start", { draft: this.draft, ...(limit ? { limit } : {}) })
   pause = () => this.command("pause", { draft: this.draft })
+
+  /** Back to the growing end, and along with it from there. */
+  toEnd(): void {
+    this.editor?.toEnd()
+  }
 
   async retry(): Promise<void> {
     await this.document?.settled(SETTLE_MS)

@@ -11,6 +11,8 @@ export interface NewStory {
   readonly mode: Mode
   readonly prompt: string
   readonly model: string
+  /** How many openings of that model, side by side. */
+  readonly drafts?: number
   readonly sampling?: Partial<Sampling>
 }
 

@@ -1,0 +1,52 @@
+"""Several openings side by side, one to go on with; and the way back to the growing end."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Desks
+from tests.browser.desk_page import PATIENCE_MS
+
+pytestmark = [pytest.mark.browser, pytest.mark.app]
+
+
+def test_three_openings_and_one_to_go_on_with(desks: Desks) -> None:
+    desk = desks.open()
+    page = desk.page
+    page.locator("textarea").fill("Once upon a time")
+    page.get_by_text("Fake", exact=True).click()
+    page.get_by_role("slider", name="Openings").fill("3")
+    page.get_by_role("spinbutton").fill("12")
+    desk.button("Start writing").click()
+    expect(page.get_by_text("paused at its limit")).to_have_count(3, timeout=PATIENCE_MS)
+    openings = [sheet.inner_text() for sheet in page.locator(".cm-content").all()]
+    assert len(set(openings)) == 3, "each is another story"
+    page.get_by_role("button", name="Go on with this one").nth(1).click()
+    expect(page.locator(".cm-content")).to_have_count(1)
+    expect(desk.button("Pause")).to_be_visible()
+    desk.wait_for_words()
+    assert desk.text().startswith(openings[1].split("\n")[0][:25])
+    desk.pause()
+    page.get_by_role("button", name="2 kept").click()
+    page.get_by_role("link", name="Opening 1").click()
+    expect(page.locator(".cm-content")).to_contain_text("Once upon a time")
+    assert page.locator(".cm-content").inner_text() == openings[0]
+
+
+def test_there_is_a_way_back_to_the_end(desks: Desks) -> None:
+    story, _ = desks.story(prompt="\n\n".join(["A line of text."] * 80))
+    desk = desks.open(story)
+    back = desk.button("Back to the end")
+    desk.start()
+    desk.wait_for_words()
+    expect(back).to_be_hidden()
+    desk.page.mouse.move(600, 400)
+    desk.page.mouse.wheel(0, -1500)
+    expect(back).to_be_visible()
+    back.click()
+    expect(back).to_be_hidden()
+    expect(desk.end).to_be_in_viewport()
+    desk.wait_for_words()
+    expect(desk.end).to_be_in_viewport()
+    desk.pause()
