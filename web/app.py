@@ -29,10 +29,9 @@ from web.rest import MAX_JSON_BYTES, rest
 from web.socket_guard import NAMESPACE, Limits, SocketGuard, TextPacket
 
 if TYPE_CHECKING:
-    from generator.menu import Menu
-
     from generator.desk import Desk
     from generator.library import Library
+    from generator.menu import Menu
 
 _HTTP_CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "rate_limited"}
 _TICK_SECONDS = 2.0
