@@ -3,13 +3,14 @@
  * An imperative island: it knows nothing of Svelte, sockets or models. */
 
 import { defaultKeymap, historyKeymap } from "@codemirror/commands"
-import { search, searchKeymap } from "@codemirror/search"
+import { openSearchPanel, search, searchKeymap } from "@codemirror/search"
 import { Compartment, EditorState, type Extension, Transaction, type TransactionSpec } from "@codemirror/state"
 import { drawSelection, EditorView, keymap, type ViewUpdate } from "@codemirror/view"
 import type { DocumentHost, Snapshot } from "../sync/document-client.ts"
 import { versioned } from "../sync/versioned.ts"
 import { authorInk, type InkOf } from "./author-ink.ts"
 import { authorship } from "./authorship.ts"
+import { findPanel } from "./find-panel.ts"
 import { follow, followListener, scrollToEnd, withCaretAtEnd } from "./follow.ts"
 import { liveMarks, type LiveMarks, setLiveMarks } from "./live-marks.ts"
 import { storyTheme } from "./theme.ts"
@@ -35,6 +36,10 @@ export interface StoryEditor extends DocumentHost {
   mark(marks: LiveMarks): void
   freeze(readOnly: boolean): void
   focus(): void
+  /** Opens find and replace. */
+  find(): void
+  /** Puts the caret at an offset, in sight. */
+  goTo(at: number): void
   /** Scrolls to the end and follows it. */
   toEnd(): void
   destroy(): void
@@ -75,6 +80,11 @@ export function createStoryEditor(parent: HTMLElement, options: StoryEditorOptio
     mark: (marks) => view.dispatch({ effects: setLiveMarks.of(marks) }),
     freeze: (on) => view.dispatch({ effects: readOnly.reconfigure(on ? frozen : []) }),
     focus: () => view.focus(),
+    find: () => void openSearchPanel(view),
+    goTo(at) {
+      const effects = EditorView.scrollIntoView(at, { y: "center" })
+      view.dispatch({ selection: { anchor: at }, effects })
+    },
     toEnd() {
       const plugin = view.plugin(follow)
       if (plugin) plugin.following = true
@@ -107,7 +117,7 @@ function prose(options: StoryEditorOptions): Extension {
     undoWithAuthors(),
     follow,
     followListener.of((following) => options.onFollow(following)),
-    search({ top: true }),
+    search({ top: true, createPanel: findPanel }),
     keymap.of([...proseKeys, ...historyKeymap, ...searchKeymap]),
     authorInk(options.inkOf),
     liveMarks,

@@ -84,6 +84,16 @@ export class Desk {
   retry = () => this.cut((sheet) => sheet.retry())
   rewind = () => this.cut((sheet) => sheet.rewind())
 
+  continueFromHere = () => this.cut((sheet) => sheet.continueFromHere())
+
+  /** The keyboard goes to the next of the sheets side by side. */
+  nextSheet(): void {
+    const next = this.sheets[(this.sheets.findIndex((sheet) => sheet === this.active) + 1) % this.sheets.length]
+    this.active = next ?? null
+    // A narrow screen shows the sheet only now.
+    void tick().then(() => next?.focus())
+  }
+
   listStories = () =>
     this.attempt(async () => {
       this.stories = await rest.stories()

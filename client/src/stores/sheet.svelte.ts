@@ -3,13 +3,15 @@
  * The document itself never enters reactive state. */
 
 import { untrack } from "svelte"
+import { authorship } from "../editor/authorship.ts"
 import { createStoryEditor, type StoryEditor } from "../editor/story-editor.ts"
 import { countWords } from "../editor/words.ts"
 import type { Connection } from "../sync/connection.ts"
 import { DocumentClient } from "../sync/document-client.ts"
 import type { Journal, Recovered } from "../sync/journal.ts"
-import { type DraftState, LostAnswer, type Requests, type Sampling, type Settings, type StateEvent } from "../sync/protocol.ts"
+import { type DraftState, LostAnswer, type Option, type Requests, type Sampling, type Settings, type StateEvent } from "../sync/protocol.ts"
 import type { Inks } from "./inks.ts"
+import { type Stroke, strokesOf } from "./tape.ts"
 
 /** What sheets need of the page around them. */
 export interface SheetSurroundings {
@@ -20,6 +22,7 @@ export interface SheetSurroundings {
 }
 
 const COUNT_WORDS_MS = 500
+const MOST_STROKES = 90
 /** How long a command waits for what was typed just before it. */
 const SETTLE_MS = 3_000
 
@@ -33,6 +36,7 @@ export class Sheet {
   sampling = $state.raw<Sampling | null>(null)
   premise = $state<string | null>(null)
   words = $state(0)
+  strokes = $state.raw<readonly Stroke[]>([])
   unsaved = $state(0)
   live = $state(false)
   opened = $state(false)
@@ -118,6 +122,45 @@ export class Sheet {
     this.editor?.toEnd()
   }
 
+  focus(): void {
+    this.editor?.focus()
+  }
+
+  find(): void {
+    this.editor?.find()
+  }
+
+  /** Puts the caret at a place of the text, given as a share of its length from 0 to 1. */
+  goTo(share: number): void {
+    if (this.editor) this.editor.goTo(Math.round(share * this.editor.state.doc.length))
+  }
+
+  /** Parks what follows the caret as a draft, and lets the model write on from there. */
+  async continueFromHere(): Promise<void> {
+    const from = this.editor?.state.selection.main.head
+    if (from === undefined) return
+    await this.document?.settled(SETTLE_MS)
+    const here = this.editor?.state.selection.main.head ?? from
+    if (here < (this.editor?.state.doc.length ?? 0)) {
+      const cut = await this.command("rewind", { draft: this.draft, revision: this.revision, from: here })
+      if (!cut) return
+    }
+    await this.start()
+  }
+
+  /** What may come at the end of the text, by falling probability; nothing while that can't be said. */
+  nextWords = async (): Promise<readonly Option[]> => {
+    if (!this.editor || !this.live || this.unsaved) return []
+    try {
+      const at = this.editor.state.doc.length
+      const answer = await this.around.connection.request("alternatives", { draft: this.draft, revision: this.revision, at })
+      return answer.ok ? answer.options : []
+    } catch (error) {
+      if (!(error instanceof LostAnswer)) throw error
+      return []
+    }
+  }
+
   async retry(): Promise<void> {
     await this.document?.settled(SETTLE_MS)
     await this.command("retry", { draft: this.draft, revision: this.revision })
@@ -183,7 +226,9 @@ export class Sheet {
   private countSoon(): void {
     this.counting ??= setTimeout(() => {
       this.counting = null
-      if (this.editor) this.words = countWords(this.editor.state.doc)
+      if (!this.editor) return
+      this.words = countWords(this.editor.state.doc)
+      this.strokes = strokesOf(authorship.runs(this.editor.state), MOST_STROKES)
     }, COUNT_WORDS_MS)
   }
 

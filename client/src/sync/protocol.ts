@@ -102,6 +102,12 @@ export interface OpenedUpdates extends Opened {
   readonly updates: readonly WireUpdate[]
 }
 
+/** A text that could stand at a place, with the model's own probability for it. */
+export interface Option {
+  readonly text: string
+  readonly probability: number
+}
+
 /** Every request a client makes: what it carries, and what a successful answer holds. */
 export interface Requests {
   open: [{ draft: string; revision?: number }, OpenedSnapshot | OpenedUpdates]
@@ -111,6 +117,10 @@ export interface Requests {
   pause: [{ draft: string }, { revision: number }]
   configure: [{ draft: string; model?: string; sampling?: Partial<Sampling>; premise?: string }, Partial<Settings>]
   rewind: [{ draft: string; revision: number; from?: number }, { revision: number; kept: string }]
+  alternatives: [
+    { draft: string; revision: number; at: number },
+    { revision: number; range: readonly [from: number, to: number]; options: readonly Option[] },
+  ]
   retry: [{ draft: string; revision: number }, { revision: number; kept: string }]
 }
 

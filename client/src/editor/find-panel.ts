@@ -1,0 +1,102 @@
+/** Find and replace, over all of the text: the panel in the page's own style. Replacing is an edit like any other. */
+
+import {
+  closeSearchPanel,
+  findNext,
+  findPrevious,
+  getSearchQuery,
+  replaceAll,
+  replaceNext,
+  SearchQuery,
+  setSearchQuery,
+} from "@codemirror/search"
+import type { EditorState } from "@codemirror/state"
+import { type Command, type EditorView, type Panel, runScopeHandlers, type ViewUpdate } from "@codemirror/view"
+
+/** Beyond this many hits the panel says "more than"; counting goes on at every change of the text. */
+const MOST_COUNTED = 1_000
+
+export function findPanel(view: EditorView): Panel {
+  const query = getSearchQuery(view.state)
+  const search = field("Find", query.search)
+  search.setAttribute("main-field", "true")
+  const replace = field("Replace with", query.replace)
+  const found = document.createElement("output")
+  const tell = () => (found.textContent = describe(view.state))
+
+  const commit = () => {
+    const asked = new SearchQuery({ search: search.value, replace: replace.value, literal: true })
+    if (!asked.eq(getSearchQuery(view.state))) view.dispatch({ effects: setSearchQuery.of(asked) })
+    tell()
+  }
+  search.oninput = commit
+  replace.oninput = commit
+
+  const dom = document.createElement("div")
+  dom.className = "find"
+  dom.setAttribute("role", "search")
+  dom.append(search, found, button(view, "Previous", findPrevious), button(view, "Next", findNext))
+  dom.append(replace, button(view, "Replace", replaceNext), button(view, "Replace all", replaceAll))
+  dom.append(button(view, "Close", closeSearchPanel))
+  dom.onkeydown = (event) => {
+    if (runScopeHandlers(view, event, "search-panel")) event.preventDefault()
+    else if (event.key === "Enter" && event.target === search) act(event, view, event.shiftKey ? findPrevious : findNext)
+    else if (event.key === "Enter" && event.target === replace) act(event, view, replaceNext)
+  }
+  tell()
+  return {
+    dom,
+    top: true,
+    mount: () => search.select(),
+    update(update: ViewUpdate) {
+      for (const effect of update.transactions.flatMap((transaction) => transaction.effects)) {
+        if (effect.is(setSearchQuery)) show(effect.value)
+      }
+      if (update.docChanged || update.selectionSet) tell()
+    },
+  }
+
+  function show(asked: SearchQuery): void {
+    if (search.value !== asked.search) search.value = asked.search
+    if (replace.value !== asked.replace) replace.value = asked.replace
+  }
+}
+
+function field(label: string, value: string): HTMLInputElement {
+  const input = document.createElement("input")
+  input.placeholder = label
+  input.ariaLabel = label
+  input.value = value
+  return input
+}
+
+function button(view: EditorView, label: string, command: Command): HTMLButtonElement {
+  const made = document.createElement("button")
+  made.type = "button"
+  made.className = "button"
+  made.textContent = label
+  made.onclick = () => command(view)
+  return made
+}
+
+function act(event: KeyboardEvent, view: EditorView, command: Command): void {
+  event.preventDefault()
+  command(view)
+}
+
+/** Which hit the selection is, of how many. */
+function describe(state: EditorState): string {
+  const query = getSearchQuery(state)
+  if (!query.search) return ""
+  const { from, to } = state.selection.main
+  const hits = query.getCursor(state)
+  let count = 0
+  let current = 0
+  for (let hit = hits.next(); !hit.done; hit = hits.next()) {
+    count++
+    if (hit.value.from === from && hit.value.to === to) current = count
+    if (count === MOST_COUNTED) return `more than ${MOST_COUNTED.toLocaleString()}`
+  }
+  if (count === 0) return "not found"
+  return current ? `${current} of ${count}` : `${count} found`
+}

@@ -1,0 +1,102 @@
+"""What can be told to the desk by keys alone: commands, find and replace, the tape, continuing from the caret."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Desks
+
+pytestmark = [pytest.mark.browser, pytest.mark.app]
+
+
+def test_the_main_job_by_keyboard_alone(desks: Desks) -> None:
+    desk = desks.open()
+    page = desk.page
+    desk.type("Once upon a time")
+    page.keyboard.press("Control+Enter")
+    expect(desk.button("Pause")).to_be_visible()
+    desk.wait_for_words()
+    desk.type(" the dragon sneezed")
+    desk.wait_for_words(3)
+    page.keyboard.press("Control+Enter")
+    expect(desk.button("Start")).to_be_visible()
+    desk.wait_until_saved()
+    assert desk.text().count(" the dragon sneezed") == 1
+    page.keyboard.press("Alt+z")
+    expect(desk.button("1 kept")).to_be_visible()
+    page.keyboard.press("Control+k")
+    desk.type("library")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Library")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Continue from here")
+
+
+def test_find_and_replace_reaches_all_of_a_long_text_and_can_be_undone(desks: Desks) -> None:
+    lines = "\n".join(f"Line {line}: the keeper slept." for line in range(400))
+    story, draft = desks.story(prompt=lines)
+    desk = desks.open(story)
+    page = desk.page
+    page.keyboard.press("Control+f")
+    desk.type("keeper")
+    expect(page.get_by_role("search")).to_contain_text("400")
+    page.get_by_role("textbox", name="Replace with").fill("dragon")
+    desk.button("Replace all").click()
+    desk.wait_until_saved()
+    expect(page.get_by_role("search")).to_contain_text("not found")
+    assert desks.server_text(draft) == lines.replace("keeper", "dragon")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+z")
+    expect(desk.text_field).to_contain_text("keeper")
+    desk.wait_until_saved()
+    assert desks.server_text(draft) == lines
+
+
+def test_continue_from_here_keeps_what_follows(desks: Desks) -> None:
+    story, draft = desks.story(prompt="It was a dark night. Nobody came.")
+    desk = desks.open(story)
+    desk.caret_to("dark night.")
+    desk.button("Continue from here").click()
+    expect(desk.button("Pause")).to_be_visible()
+    desk.wait_for_words()
+    desk.pause()
+    text = desks.server_text(draft)
+    assert text.startswith("It was a dark night.")
+    assert "Nobody came" not in text
+    desk.button("1 kept").click()
+    desk.page.get_by_role("link", name="Kept version").click()
+    kept = "It was a dark night. Nobody came."
+    assert desk.whole_text(kept) == kept
+
+
+def test_the_tape_leads_to_its_place(desks: Desks) -> None:
+    story, _ = desks.story(prompt="\n".join(f"Line {line}." for line in range(300)))
+    desk = desks.open(story)
+    tape = desk.page.get_by_role("slider", name="Place in the text")
+    tape.focus()
+    desk.page.keyboard.press("Home")
+    expect(desk.text_field.get_by_text("Line 0.", exact=True)).to_be_in_viewport()
+    desk.page.keyboard.press("ArrowRight")
+    expect(desk.text_field.get_by_text("Line 15.", exact=True)).to_be_in_viewport()
+    desk.page.keyboard.press("Enter")
+    expect(desk.text_field).to_be_focused()
+
+
+def test_the_voice_shows_what_would_come_next(desks: Desks) -> None:
+    story, draft = desks.story()
+    desk = desks.open(story)
+    desk.button("Voice").click()
+    words = desk.page.get_by_role("table").get_by_role("row")
+    expect(words).to_have_count(8)
+    desk.button("Always the likeliest").click()
+    expect(words.first).to_contain_text("100 %")
+    expect(words.last).to_contain_text("out")
+    desk.button("Usual").click()
+    desk.button("Lock one").click()
+    expect(desk.button("Unlock")).to_be_visible()
+    with desks.app.page(draft) as other:
+        sampling = other.opened["settings"]["sampling"]
+    assert sampling["temperature"] == 0.9
+    assert sampling["seed"] is not None
