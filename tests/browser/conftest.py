@@ -35,14 +35,14 @@ def no_process_outlives_its_test() -> None:
     """The browser starts and ends its own processes as it likes; that none outlives the run is checked all the same."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def network() -> Iterator[SlowLink]:
     link = SlowLink()
     yield link
     link.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def app(network: SlowLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     """The server, which takes the network's end for its public address."""
     with pytest.MonkeyPatch.context() as patch:
@@ -52,7 +52,7 @@ def app(network: SlowLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
