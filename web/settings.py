@@ -130,7 +130,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("threads", "0", _whole(0, 1024), "CPU threads of the engine; 0 lets it choose"),
     Setting("device", "auto", _device, "where models run: auto, cpu, cuda, cuda:1, mps"),
     Setting(
-        "precision", "auto", _one_of("auto", "fp32", "bf16", "int8"), "number format of models: auto, fp32, bf16, int8"
+        "precision", "fp32", _one_of("auto", "fp32", "bf16", "int8"), "number format of models: auto, fp32, bf16, int8"
     ),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
     Setting("async_mode", "eventlet", _one_of("eventlet", "threading"), "how connections are served"),

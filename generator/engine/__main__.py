@@ -36,9 +36,10 @@ def main() -> None:
     sys.stdin.close()
     if options.threads:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    # Threads that spin while they wait take the cores from the web process and the browser: with every core
-    # busy, five times fewer tokens were measured.
+    # Threads that spin while they wait take the cores from the web process and the browser; threads that sleep at
+    # once wake late, many times a token. So they spin for some microseconds, then sleep (docs/lab_log.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         connection = Connection(port)
     except OSError as error:

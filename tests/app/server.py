@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,10 +52,12 @@ class AppServer:
 
 
 @contextmanager
-def running_server(data: Path, mode: str, fakes: str = FAKES, log: Path | None = None) -> Iterator[AppServer]:
+def running_server(
+    data: Path, mode: str, fakes: str = FAKES, log: Path | None = None, options: Sequence[str] = ("--threads", "1")
+) -> Iterator[AppServer]:
     """A server over `data` until the block ends; it is told to stop and must do so in order."""
     command = [sys.executable, str(ROOT / "server.py"), "--port", "0", "--data", str(data), "--async-mode", mode]
-    command += ["--fake-models", fakes, "--no-browser", "--threads", "1"]
+    command += ["--fake-models", fakes, "--no-browser", *options]
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
     with (
         open(log or os.devnull, "a") as errors,
