@@ -256,7 +256,7 @@ class Actor:
             turn.done.set_result(turn.answer() if turn.answer else None)
         except (SessionError, Refused) as error:
             turn.done.set_exception(SessionError(error.code, error.message))
-        except Exception as error:  # noqa: BLE001 -- whoever waits must be answered; the loop logs it
+        except Exception as error:  # noqa: BLE001 -- whoever waits must be answered, and logs it
             turn.done.set_exception(error)
 
     def _refuse(self, turns: Sequence[_Turn], error: SessionError) -> None:
