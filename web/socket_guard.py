@@ -30,7 +30,8 @@ _LINGER_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one connection, except `connections`. Rates are per second; a queue counts packets not yet sent."""
+    """Of one connection, except `connections`. Rates are per second. A queue counts packets not yet sent: a page
+    that comes back with 1,000 keystrokes makes a packet of each, at once, and that alone must cut nobody off."""
 
     frame_bytes: int = 1_000_000
     events: float = 500
@@ -38,7 +39,7 @@ class Limits:
     bytes: float = 1_000_000
     bytes_burst: float = 4_000_000
     background: int = 2
-    queue: int = 512
+    queue: int = 4096
     queue_bytes: int = 8_000_000
     connections: int = 400 if sys.platform == "win32" else 1000  # select() takes 512 sockets there
     unused_seconds: float = 10
