@@ -102,7 +102,7 @@ class Report:
             return "held", "", None
         if state.granted <= state.made:
             return "waiting", "viewer", None
-        if now - self._quiet_since > TURN_SECONDS:
+        if now - self._quiet_since > _patience(state):
             return "waiting", "turn", None
         return "writing", "", None
 
@@ -113,3 +113,9 @@ class Report:
             return 0.0
         since = max(now - self._written[0][0], 0.25)
         return round(sum(tokens for _, tokens in self._written) / since, 1)
+
+
+def _patience(state: DraftState) -> float:
+    """How long a draft that writes may be quiet: at a slow pace it is between any two words."""
+    pace = state.settings.sampling.get("pace")
+    return max(TURN_SECONDS, 2 * 60 / pace) if pace else TURN_SECONDS

@@ -21,13 +21,29 @@ class Range:
     high: float
     nullable: bool = False
 
+    def check(self, name: str, value: object) -> None:
+        """Raises InvalidSampling."""
+        if value is None and self.nullable:
+            return
+        is_bool = isinstance(value, bool)
+        if self.type is bool:
+            if not is_bool:
+                raise InvalidSampling(f"{name} must be true or false")
+            return
+        number = isinstance(value, int) or (self.type is float and isinstance(value, float))
+        if is_bool or not number or not self.low <= value <= self.high:  # type: ignore[operator]
+            kind = "a whole number" if self.type is int else "a number"
+            null = ", or null" if self.nullable else ""
+            raise InvalidSampling(f"{name} must be {kind} from {self.low:g} to {self.high:.16g}{null}")
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
-    """Temperature 0 is greedy. `top_k` 0, `top_p` 1, `min_p` 0 and `repetition_penalty` 1 are off.
+    """How a draft writes. Temperature 0 is greedy; `top_k` 0, `top_p` 1, `min_p` 0 and `repetition_penalty` 1 are off.
 
     `seed` None draws a fresh seed for every run. `min_length` counts model tokens of the run's text that
-    must come before an end is allowed; it only matters with `stop_at_end`.
+    must come before an end is allowed; it only matters with `stop_at_end`. `pace` is in words per minute; None is
+    as fast as it goes.
     """
 
     temperature: float = 0.9
@@ -38,6 +54,7 @@ class SamplingSettings:
     seed: int | None = None
     min_length: int = 0
     stop_at_end: bool = False
+    pace: int | None = None
 
     def merged(self, changes: Mapping[str, Any]) -> SamplingSettings:
         """These settings with `changes` merged in. Raises InvalidSampling; then nothing changes."""
@@ -58,21 +75,13 @@ RANGES: Mapping[str, Range] = {
     "seed": Range(int, 0, 2**53 - 1, nullable=True),
     "min_length": Range(int, 0, 2**31 - 1),
     "stop_at_end": Range(bool, 0, 1),
+    "pace": Range(int, 10, 6000, nullable=True),
 }
 
 
 def check(name: str, value: object) -> None:
+    """Raises InvalidSampling."""
     allowed = RANGES.get(name)
     if allowed is None:
         raise InvalidSampling(f"there is no sampling setting {name!r}")
-    if value is None and allowed.nullable:
-        return
-    is_bool = isinstance(value, bool)
-    if allowed.type is bool:
-        if not is_bool:
-            raise InvalidSampling(f"{name} must be true or false")
-        return
-    number = isinstance(value, int) or (allowed.type is float and isinstance(value, float))
-    if is_bool or not number or not allowed.low <= value <= allowed.high:  # type: ignore[operator]
-        kind = "a whole number" if allowed.type is int else "a number"
-        raise InvalidSampling(f"{name} must be {kind} from {allowed.low:g} to {allowed.high:g}")
+    allowed.check(name, value)

@@ -78,7 +78,7 @@ def test_sampling_settings() -> None:
     assert documented.keys() == RANGES.keys()
     for name, allowed in RANGES.items():
         if allowed.type is not bool:
-            assert f"{allowed.low:g} to {int(allowed.high)}" in documented[name]
+            assert f"{allowed.low:g} to {allowed.high:.16g}" in documented[name]
             assert ("whole number" in documented[name]) == (allowed.type is int)
             assert ("null" in documented[name]) == allowed.nullable
 

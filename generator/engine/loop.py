@@ -13,6 +13,7 @@ from collections.abc import Sequence as AnySequence
 from generator.engine.alternatives import choose_options
 from generator.engine.log import log
 from generator.engine.models import LoadedModel, LoadFinished, Models
+from generator.engine.pace import token_seconds
 from generator.engine.roster import Probe, Roster
 from generator.engine.runner import Interrupted, LoadOptions, Row
 from generator.engine.sampling import BrokenLogits, Floats, Noise, sample
@@ -25,8 +26,12 @@ _LONG_PREFILL = 32
 
 
 class Loop:
-    def __init__(self, options: LoadOptions, publish: Callable[[Event], None]) -> None:
-        self._publish = publish
+    """`clock` tells the seconds that paces are kept by."""
+
+    def __init__(
+        self, options: LoadOptions, publish: Callable[[Event], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._publish, self._clock = publish, clock
         self._inbox: queue.SimpleQueue[Command | LoadFinished] = queue.SimpleQueue()
         self.models = Models(options, publish, self._inbox.put)
         self.roster = Roster(self.models, publish)
@@ -47,7 +52,7 @@ class Loop:
 
     def step(self) -> float | None:
         """One step of every model. Returns how long nothing will be to do: 0, seconds, or None (until a command)."""
-        now = time.monotonic()
+        now = self._clock()
         waits = [self._step_model(model, now) for model in list(self.models.loaded.values())]
         return min((wait for wait in waits if wait is not None), default=None)
 
@@ -135,12 +140,13 @@ class Loop:
         except BrokenLogits as error:
             self.roster.fail(sequence, str(error))
             return
-        pace = model.runner.seconds_per_token
-        if pace:
-            # From when it was due, so that the pace is kept; what is lost for long is not made up for.
-            sequence.ready_at = max(sequence.ready_at + pace, time.monotonic())
         for event in sequence.append(token_id, logprob):
             self._publish(event)
+        seconds = max(model.runner.seconds_per_token, token_seconds(sequence))
+        if seconds:
+            # From when it was due, so that the pace is kept; what is lost for long is not made up for.
+            now = self._clock()
+            sequence.ready_at = seconds + (sequence.ready_at if now - sequence.ready_at < seconds else now)
 
 
 def _row(work: Work) -> Row:

@@ -90,7 +90,8 @@ class Sequence:
             self.num_computed, common_prefix(self.token_ids, window.token_ids), len(window.token_ids) - 1
         )
         self.orders, self.window, self.budget = orders, window, budget
-        self.num_generated, self.is_stopped = 0, False
+        # Whoever edits sees the next word at once, whatever the pace.
+        self.num_generated, self.is_stopped, self.ready_at = 0, False, 0.0
         self.wants_prefill = self.is_edited = True
         self._detokenizer, self._held, self._held_text = Detokenizer(), [], ""
         return self.placed()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
 from pathlib import Path
 
@@ -16,9 +18,9 @@ MODEL = ModelSpec("folder", "under test")
 
 
 class SteppedEngine:
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, clock: Callable[[], float] = time.monotonic) -> None:
         self.events: list[Event] = []
-        self.loop = Loop(LoadOptions(Path()), self.events.append)
+        self.loop = Loop(LoadOptions(Path()), self.events.append, clock)
         self.model = self.loop.models.add(MODEL, runner)
         self.events.clear()
 

@@ -1,0 +1,78 @@
+"""A draft's pace: so many words a minute, evenly, at once after an edit, and others have the rest of the time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from generator.engine.fake import FakeRunner
+from generator.messages import Chunk
+from tests.generator.engine.engine_loop import MODEL, SteppedEngine
+from tests.generator.engine.engine_process import GREEDY, a_set
+
+STEP_SECONDS = 0.01
+
+
+class Writing:
+    """An engine whose steps take as long as each other, by a clock that nothing else moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.engine = SteppedEngine(FakeRunner(), lambda: self.now)
+        self.times: dict[str, list[float]] = {}
+
+    def run(self, seconds: float) -> None:
+        end, engine = self.now + seconds, self.engine
+        while self.now < end:
+            engine.loop.drain(0)
+            seen = len(engine.events)
+            wait = engine.loop.step()
+            for event in engine.events[seen:]:
+                if isinstance(event, Chunk):
+                    self.times.setdefault(event.sequence, []).extend([self.now] * len(event.tokens))
+            self.now += min(wait or STEP_SECONDS, max(end - self.now, STEP_SECONDS))
+
+
+@pytest.mark.parametrize("pace", [60, 240, 1000])
+def test_words_come_as_often_as_asked_and_evenly(pace: int) -> None:
+    writing = Writing()
+    paced = GREEDY.merged({"pace": pace})
+    writing.engine.send(a_set("Once upon a time", model=MODEL, sampling=paced, budget=10**6))
+    writing.run(200)  # By then it is known how many tokens this model's words take.
+    begun = len(writing.engine.text().split())
+    writing.run(300)
+    assert len(writing.engine.text().split()) - begun == pytest.approx(5 * pace, rel=0.04)
+    times = writing.times["s"]
+    gaps = [after - before for before, after in pairwise(times) if after > before]
+    # Two tokens of one character are handed over together; all else comes one by one.
+    assert max(gaps) < 3 * 60 / pace + STEP_SECONDS
+    middle = sorted(gaps)[len(gaps) // 2]
+    assert sum(abs(gap - middle) < 0.25 * middle + STEP_SECONDS for gap in gaps) > 0.9 * len(gaps)
+
+
+def test_who_waits_leaves_room_for_others() -> None:
+    def others_tokens(pace: int | None) -> int:
+        writing = Writing()
+        paced = GREEDY.merged({"pace": pace})
+        writing.engine.model.step_budget.tokens = writing.engine.model.step_budget._high = 1  # one row a step
+        writing.engine.send(
+            a_set("Once", model=MODEL, sampling=paced, budget=10**6, sequence="slow"),
+            a_set("Once", model=MODEL, budget=10**6, sequence="fast", owner="another"),
+        )
+        writing.run(6)
+        return len(writing.times["fast"])
+
+    assert others_tokens(None) == pytest.approx(300, rel=0.05)
+    assert others_tokens(60) == pytest.approx(600, rel=0.05)
+
+
+def test_the_next_word_after_an_edit_comes_at_once() -> None:
+    writing = Writing()
+    paced = GREEDY.merged({"pace": 10})
+    writing.engine.send(a_set("Once", model=MODEL, sampling=paced, budget=10**6))
+    writing.run(21.0)
+    writing.engine.send(a_set("Once more", model=MODEL, sampling=paced, budget=10**6, epoch=2))
+    edited = writing.now
+    writing.run(1.0)
+    assert [time for time in writing.times["s"] if time >= edited] == pytest.approx([edited], abs=3 * STEP_SECONDS)
