@@ -1,13 +1,16 @@
 #!/bin/sh
 # Checks everything, from a fresh clone on: style, types, the page's sources, then all tests.
 #
-#   ./run_tests.sh [--fast] [options of pytest]
+#   ./run_tests.sh [--fast | --long] [options of pytest]
 #
-# --fast leaves out what takes long or needs weights, a browser or Node. What is missing is installed first: into
-# .venv and .test-tools, and Chromium by the system's packages where this may be done.
+# --fast leaves out what takes long or needs weights, a browser or Node. --long runs the long versions of the rig's
+# tests and nothing else (docs/reliability.md); each prints its seed and its figures as a line of JSON. What is missing
+# is installed first: into .venv and .test-tools, and Chromium by the system's packages where this may be done.
 cd "$(dirname "$0")" || exit 1
 fast=no
+long=no
 [ "$1" = "--fast" ] && fast=yes && shift
+[ "$1" = "--long" ] && long=yes && shift
 failed=""
 
 check() { # check NAME COMMAND…: runs a check, and remembers its name if it fails
@@ -59,6 +62,7 @@ printf '== installing what is missing\n'
 ./run_local.sh --prepare requirements-dev.txt || exit 1
 python=.venv/bin/python
 [ -x "$python" ] || python=.venv/Scripts/python.exe
+[ "$long" = no ] || exec $python -m pytest -m long -s "$@"
 if [ "$fast" = no ]; then
     has_node || provide_node || exit 1
     provide_chromium || exit 1
@@ -71,7 +75,7 @@ check "types" $python -m mypy
 if [ "$fast" = no ]; then
     check "page" check_client
 else
-    set -- -m "not slow and not model and not browser and not app" "$@"
+    set -- -m "not long and not slow and not model and not browser and not app" "$@"
 fi
 [ -z "$failed" ] || printf '\nFAILED: %s\n' "${failed#, }" >&2
 printf '\n== tests\n'

@@ -1,14 +1,13 @@
 """A page without a browser: a real socket, a copy of the text that follows the stream, and a person who types.
 
-Owns the client half of the protocol as docs/protocol.md tells it, written apart from the server's code
-(only the change algebra is shared). `latency` delays what is sent and what is received, each way.
+Owns the conversation over one connection, which it does not survive. `latency` delays what is sent and what is
+received, each way.
 """
 
 from __future__ import annotations
 
 import json
 import queue
-import secrets
 import socket
 import threading
 import time
@@ -19,12 +18,10 @@ from typing import Any
 
 import websocket
 
-from stories.changes import ChangeSet
-from stories.update import USER, Update
 from stories.utf16 import to_units
+from tests.app.page_text import Json, PageText
 from tests.web.raw_page import ask, cookie_of
 
-Json = dict[str, Any]
 PATIENCE_SECONDS = 40.0
 
 
@@ -71,15 +68,12 @@ class _Delayed:
                 return
 
 
-class LivePage:
+class LivePage(PageText):
     def __init__(self, port: int, cookie: str, draft: str, latency: float = 0.0) -> None:
-        self.draft, self.client = draft, secrets.token_hex(16)
-        self.revision, self.text, self.states = 0, "", list[Json]()
-        self.updates: list[Json] = []
-        self.unconfirmed: list[Update] = []
+        super().__init__(draft)
+        self.states: list[Json] = []
         self.refusals: list[Json] = []
         self.failure: Exception | None = None
-        self._changed = threading.Condition()
         self._acks: dict[int, queue.Queue[Json]] = {}
         self._sent = 0
         self._closed = False
@@ -123,18 +117,6 @@ class LivePage:
         self._in.close()
 
     # --- what a person does ---
-
-    def type(self, text: str, at: int | None = None) -> None:
-        """Types at a place, or at the end as this page shows it."""
-        with self._changed:
-            place = len(self.text) if at is None else min(at, len(self.text))
-            self._edit(ChangeSet.insert(len(self.text), place, to_units(text)))
-
-    def delete(self, start: int, end: int) -> None:
-        with self._changed:
-            end = min(end, len(self.text))
-            if start < end:
-                self._edit(ChangeSet.delete(len(self.text), start, end))
 
     def ask(self, event: str, **body: Any) -> Json:
         """The acknowledgement of an event. Raises Refusal."""
@@ -183,21 +165,15 @@ class LivePage:
             self.failure = error
             self._changed.notify_all()
 
-    def _edit(self, changes: ChangeSet) -> None:
-        self.text = changes.apply(self.text)
-        self.unconfirmed.append(Update(self.client, USER, changes))
-        self._changed.notify_all()
-
     def _push(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self.unconfirmed or self._closed)
                 if self._closed:
                     return
-                revision = self.revision
-                updates = [{"changes": update.changes.to_json()} for update in self.unconfirmed]
+                body = self._push_body()
             try:
-                answer = self.try_to("edit", revision=revision, client=self.client, updates=updates)
+                answer = self.try_to("edit", **body)
             except queue.Empty:
                 continue
             if not answer["ok"]:
@@ -248,25 +224,6 @@ class LivePage:
                 elif event == "state":
                     self.states.append(body)
                 self._changed.notify_all()
-
-    def _follow(self, body: Json) -> None:
-        first = body["revision"]
-        assert first <= self.revision <= first + len(body["updates"]), "the stream has a gap"
-        for number, update in enumerate(body["updates"], first):
-            if number >= self.revision:
-                self.updates.append(update)
-                self._apply(update)
-
-    def _apply(self, update: Json) -> None:
-        self.revision += 1
-        if update["client"] == self.client:
-            self.unconfirmed.pop(0)
-            return
-        changes, rebased = ChangeSet.from_json(update["changes"]), list[Update]()
-        for own in self.unconfirmed:
-            rebased.append(Update(own.client, USER, own.changes.map(changes)))
-            changes = changes.map(own.changes, before=True)
-        self.unconfirmed, self.text = rebased, changes.apply(self.text)
 
 
 __all__ = ["LivePage", "Refusal", "ask", "cookie_of", "create_story"]

@@ -53,11 +53,16 @@ class AppServer:
 
 @contextmanager
 def running_server(
-    data: Path, mode: str, fakes: str = FAKES, log: Path | None = None, options: Sequence[str] = ("--threads", "1")
+    data: Path,
+    mode: str,
+    fakes: str = FAKES,
+    log: Path | None = None,
+    options: Sequence[str] = ("--threads", "1"),
+    port: int = 0,
 ) -> Iterator[AppServer]:
-    """A server over `data` until the block ends; it is told to stop and must do so in order."""
-    command = [sys.executable, str(ROOT / "server.py"), "--port", "0", "--data", str(data), "--async-mode", mode]
-    command += ["--fake-models", fakes, "--no-browser", *options]
+    """A server over `data` until the block ends; it is told to stop and must do so in order. Port 0: any free one."""
+    command = [sys.executable, str(ROOT / "server.py"), "--port", str(port), "--data", str(data)]
+    command += ["--async-mode", mode, "--fake-models", fakes, "--no-browser", *options]
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
     with (
         open(log or os.devnull, "a") as errors,

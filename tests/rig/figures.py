@@ -1,0 +1,28 @@
+"""What a run of the rig found, as one line of JSON: docs/reliability.md quotes such lines."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+
+def new_seed() -> int:
+    return secrets.randbits(32)
+
+
+def show(test: str, seed: int, **figures: Any) -> None:
+    """Prints the line. pytest shows it where a test failed, or with -s."""
+    date = datetime.now(timezone.utc).date().isoformat()
+    print("\n" + json.dumps({"test": test, "date": date, "seed": seed, **figures}, ensure_ascii=False))  # noqa: T201
+
+
+def spread(seconds: Sequence[float]) -> dict[str, float]:
+    """Median, 95th percentile and the longest, in milliseconds."""
+    ordered = sorted(seconds)
+    at = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+    return (
+        {name: round(ordered[int(part * (len(ordered) - 1))] * 1000, 1) for name, part in at.items()} if ordered else {}
+    )

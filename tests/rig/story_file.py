@@ -1,0 +1,46 @@
+"""What a killed server left on disk, read beside it: by SQLite and the store alone, from a copy."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from stories.store import Store
+from stories.utf16 import to_units
+
+_PARTS = ("", "-wal")  # the third file is an index that SQLite makes anew
+
+
+@contextmanager
+def left_behind(data: Path) -> Iterator[Store]:
+    """The store as it stands in `data`, of which nobody may write now; checked for integrity."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in _PARTS:
+            if (source := data / f"stories.db{part}").exists():
+                shutil.copy(source, folder)
+        copy = Path(folder) / "stories.db"
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        with closing(Store(copy)) as store:
+            yield store
+
+
+def assert_gapless(store: Store, draft: str) -> int:
+    """Every revision is there once, and they lead to the text. Returns the last."""
+    loaded = store.load(draft)
+    assert [row.revision for row in store.history(draft)] == list(range(1, loaded.revision + 1))
+    text, _ = store.at(draft, 0)
+    for update in store.updates(draft, 0, loaded.revision):
+        text = update.changes.apply(text)
+    assert text == loaded.text
+    return loaded.revision
+
+
+def lacks(store: Store, draft: str, letters: str) -> str:
+    """Those of `letters` that are not in the draft's text."""
+    text = store.load(draft).text
+    return "".join(letter for letter in letters if to_units(letter) not in text)

@@ -1,0 +1,197 @@
+"""A page that never gives up: it connects again, says which revision it has, and sends again what is unconfirmed.
+
+Owns what docs/protocol.md asks of a client on a bad network, on one thread. A reply that does not come in time counts
+as a dead connection. `is_saved` is what the page would tell a person.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import websocket
+
+from stories.utf16 import to_units
+from tests.app.page_text import Json, PageText
+
+ANSWER_SECONDS = 6.0  # more than there and back on the slowest network of the rig
+SILENCE_SECONDS = 26.0  # the server pings every 10 and hangs up after 15
+RETRY_SECONDS = 0.05
+PATIENCE_SECONDS = 90.0
+LATER = ("storage", "busy", "rate_limited")
+
+
+class _Broken(Exception):
+    """This connection is of no use any more."""
+
+
+class StubbornPage(PageText):
+    """`origin` is what the server calls itself, which is not where a proxy listens."""
+
+    def __init__(self, port: int, cookie: str, draft: str, origin: str) -> None:
+        super().__init__(draft)
+        self._port, self._cookie, self._origin = port, cookie, origin
+        self.connections = 0
+        self.acked_revision = 0
+        self.refusals: list[Json] = []
+        self.ack_seconds: list[float] = []
+        self._failure: Exception | None = None
+        self._is_open = False
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="stubborn page", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> StubbornPage:
+        self.wait_until(lambda: self._is_open)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._closed.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    @property
+    def is_saved(self) -> bool:
+        return not self.unconfirmed
+
+    def confirmed(self, letters: str) -> str:
+        """Those of `letters`, typed here, that the stream has brought back."""
+        with self._changed:
+            waiting = {
+                letter for update in self.unconfirmed for *_, text in update.changes.iter_changes() for letter in text
+            }
+            return "".join(letter for letter in letters if letter not in waiting)
+
+    def wait_until(self, what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+        with self._changed:
+            came = self._changed.wait_for(lambda: self._failure or what(), seconds)
+            if self._failure:
+                raise AssertionError("the page broke") from self._failure
+            assert came, f"waited in vain at revision {self.revision}, {len(self.unconfirmed)} unconfirmed"
+
+    def settle(self) -> None:
+        self.wait_until(lambda: self.is_saved)
+
+    # --- one thread from here on ---
+
+    def _live(self) -> None:
+        while not self._closed.wait(RETRY_SECONDS):
+            try:
+                _Conversation(self).hold(self._closed)
+            except (_Broken, OSError, websocket.WebSocketException):
+                continue
+            except Exception as error:  # noqa: BLE001 -- whoever waits for this page shall see it
+                with self._changed:
+                    self._failure = error
+                    self._changed.notify_all()
+                return
+
+    def _opened(self, answer: Json) -> None:
+        with self._changed:
+            if "updates" in answer:
+                self._follow({"revision": answer["revision"] - len(answer["updates"]), "updates": answer["updates"]})
+            else:
+                assert not self._is_open, "the log reaches back to what this page has"
+                self.text, self.revision = to_units(answer["text"]), answer["revision"]
+            self._is_open = True
+            self._changed.notify_all()
+
+    def _heard(self, body: Json) -> None:
+        with self._changed:
+            self._follow(body)
+            self._changed.notify_all()
+
+    def _next_push(self) -> Json | None:
+        with self._changed:
+            return self._push_body() if self.unconfirmed and self.revision >= self.acked_revision else None
+
+
+class _Conversation:
+    """One connection: opens the draft, then pushes and listens until something breaks."""
+
+    def __init__(self, page: StubbornPage) -> None:
+        self._page = page
+        self._socket = websocket.create_connection(
+            f"ws://127.0.0.1:{page._port}/socket.io/?EIO=4&transport=websocket",
+            timeout=ANSWER_SECONDS,
+            cookie=page._cookie,
+            origin=page._origin,
+        )
+        self._tcp: Any = self._socket.sock  # websocket-client lets go of it unclosed when the server hangs up
+        self._number = 0
+        self._pending: tuple[int, float] | None = None
+        self._is_open = False
+        self._quiet_until = self._next_seen = 0.0
+
+    def hold(self, closed: threading.Event) -> None:
+        try:
+            self._page.connections += 1
+            self._socket.send('40/story,{"protocol":1}')
+            known = {"revision": self._page.revision} if self._page._is_open else {}
+            self._ask("open", {"draft": self._page.draft, **known})
+            self._socket.settimeout(0.02)
+            heard = time.monotonic()
+            while not closed.is_set():
+                with suppress(websocket.WebSocketTimeoutException):
+                    self._receive(self._socket.recv())
+                    heard = time.monotonic()
+                self._speak()
+                if time.monotonic() - heard > SILENCE_SECONDS:
+                    raise _Broken
+        finally:
+            self._tcp.close()
+
+    def _ask(self, event: str, body: Json) -> None:
+        self._number += 1
+        self._pending = (self._number, time.monotonic())
+        self._socket.send(f"42/story,{self._number}{json.dumps([event, body])}")
+
+    def _speak(self) -> None:
+        now = time.monotonic()
+        if self._pending is not None:
+            if now - self._pending[1] > ANSWER_SECONDS:
+                raise _Broken
+            return
+        if now >= self._quiet_until and (push := self._page._next_push()) is not None:
+            self._ask("edit", push)
+        elif now >= self._next_seen:
+            self._next_seen = now + 0.25
+            seen = {"draft": self._page.draft, "revision": self._page.revision}
+            self._socket.send(f"42/story,{json.dumps(['seen', seen])}")
+
+    def _receive(self, message: str | bytes) -> None:
+        assert isinstance(message, str)
+        if message == "":
+            raise _Broken
+        if message == "2":
+            self._socket.send("3")
+        elif message.startswith(("41", "44")):
+            raise _Broken
+        elif message.startswith("43/story,"):
+            number, _, body = message[9:].partition("[")
+            self._answered(int(number), json.loads("[" + body)[0])
+        elif message.startswith("42/story,") and self._is_open:
+            event, body = json.loads(message[9:])
+            if event == "updates":
+                self._page._heard(body)
+
+    def _answered(self, number: int, answer: Json) -> None:
+        assert self._pending is not None
+        assert self._pending[0] == number
+        asked, self._pending = self._pending[1], None
+        if not answer["ok"]:
+            self._page.refusals.append(answer["error"])
+            assert answer["error"]["code"] in LATER, answer
+            self._quiet_until = time.monotonic() + 0.2
+            if not self._is_open:
+                raise _Broken
+        elif not self._is_open:
+            self._is_open = True
+            self._page._opened(answer)
+        else:
+            self._page.ack_seconds.append(time.monotonic() - asked)
+            self._page.acked_revision = answer["revision"]

@@ -1,0 +1,91 @@
+"""Twelve bad networks, each in the middle of a person's sentence: pages converge, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from tests.app.server import AppServer
+from tests.rig.fault_proxy import FAULTS, FaultProxy
+from tests.rig.figures import new_seed, show, spread
+from tests.rig.stubborn_page import StubbornPage
+
+pytestmark = pytest.mark.app
+
+LONG_RUNS = 50  # of each fault
+AT_ONCE = 6
+OWN, OTHERS = 0x4E00, 0x3400  # letters no model writes, each typed once
+
+
+@dataclass(frozen=True)
+class Outcome:
+    connections: int
+    healing_seconds: float
+
+
+def converge(app: AppServer, name: str, seed: str) -> Outcome:
+    """One story: typing on both sides of a fault, with the model writing and a second page on a good network."""
+    chance, pause = random.Random(seed), threading.Event()
+    draft, origin = app.draft(model="Fake paced-10"), f"http://127.0.0.1:{app.port}"
+    own, others = "", ""
+    with (
+        FaultProxy(app.port, seed) as network,
+        app.page(draft) as other,
+        StubbornPage(network.port, app.cookie, draft, origin) as page,
+    ):
+        other.ask("start")
+        for step in range(14):
+            if step == 4:
+                network.strike(FAULTS[name])
+            if chance.random() < 0.7:
+                own += chr(OWN + step)
+                page.type(own[-1], at=chance.choice([None, chance.randrange(len(page.text) + 1)]))
+            else:
+                others += chr(OTHERS + step)
+                other.type(others[-1], at=chance.randrange(len(other.text) + 1))
+            if step % 4 == 3:
+                assert_saved_means_saved(app, page, own)
+            pause.wait(chance.random() * 0.2)
+        pause.wait(chance.random() * 2)
+        network.heal()
+        healed = time.monotonic()
+        page.settle()
+        healing = time.monotonic() - healed
+        other.settle()
+        reached = other.ask("pause")["revision"]
+        page.wait_until(lambda: page.revision >= reached)
+        other.wait_until(lambda: other.revision >= reached)
+        assert page.text == other.text == app.text(draft)
+        assert sorted(letter for letter in page.text if OTHERS <= ord(letter) < 0xD800) == sorted(own + others)
+        return Outcome(page.connections, healing)
+
+
+def assert_saved_means_saved(app: AppServer, page: StubbornPage, typed: str) -> None:
+    if page.is_saved:
+        stored = app.text(page.draft)
+        assert all(letter in stored for letter in typed), "the page says Saved, and the server lacks something"
+
+
+def test_every_fault_is_survived(app: AppServer) -> None:
+    survive(app, 1)
+
+
+@pytest.mark.long
+def test_every_fault_is_survived_many_times(app: AppServer) -> None:
+    survive(app, LONG_RUNS)
+
+
+def survive(app: AppServer, runs: int) -> None:
+    seed = new_seed()
+    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
+    stories = [(name, f"{seed} {name} {run}") for run in range(runs) for name in FAULTS]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(lambda story: converge(app, *story), stories))
+    reconnected = sum(outcome.connections > 1 for outcome in outcomes)
+    healing = spread([outcome.healing_seconds for outcome in outcomes])
+    show("network faults", seed, faults=len(FAULTS), runs=len(outcomes), reconnected=reconnected, healing_ms=healing)
