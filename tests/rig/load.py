@@ -1,0 +1,116 @@
+"""Many people at once: pages that watch, and pages that edit while a model writes. Run as a module, with eventlet.
+
+Prints one line of JSON: what was lost, what diverged, how long the answers to edits took. Its own process, so that
+what it computes does not hold up the server's loop.
+"""
+
+# ruff: noqa: E402  # what eventlet patches must be patched before it is imported
+from __future__ import annotations
+
+import eventlet  # type: ignore[import-untyped]
+
+eventlet.monkey_patch()
+
+import json
+import random
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from tests.app.live_page import LivePage, create_story
+from tests.app.page_text import Json
+from tests.rig.figures import spread
+from tests.web.raw_page import cookie_of
+
+LETTER = 0x4E00
+PAGES_OF_ONE = 20  # pages that share a cookie
+
+
+class TimedPage(LivePage):
+    """Measures how long the answers to edits take."""
+
+    def __init__(self, port: int, cookie: str, draft: str) -> None:
+        self.ack_seconds: list[float] = []
+        super().__init__(port, cookie, draft)
+
+    def try_to(self, event: str, **body: object) -> Json:
+        began = time.monotonic()
+        answer = super().try_to(event, **body)
+        if event == "edit":
+            self.ack_seconds.append(time.monotonic() - began)
+        return answer
+
+
+@dataclass
+class Crowd:
+    port: int
+    chance: random.Random
+    pages: list[TimedPage] = field(default_factory=list)
+    typed: dict[str, list[str]] = field(default_factory=dict)
+
+    def gather(self, connected: int, writing: int, stack: ExitStack) -> None:
+        """`writing` drafts of as many as `connected` pages are watched by one page each at least."""
+        drafts: list[tuple[str, str]] = []
+        cookie = ""
+        for number in range(connected):
+            if number % PAGES_OF_ONE == 0:
+                cookie = cookie_of(self.port)
+            if len(drafts) < writing:
+                drafts.append((cookie, create_story(self.port, cookie, model="Fake paced-10")["drafts"][0]["id"]))
+            own, draft = drafts[number] if number < writing else drafts[number % writing]
+            page = TimedPage(self.port, own, draft)
+            stack.enter_context(page)
+            self.pages.append(page)
+            self.typed.setdefault(draft, [])
+
+    def write(self, writing: int, seconds: float) -> None:
+        for page in self.pages[:writing]:
+            page.ask("start")
+        for page in self.pages[:writing]:
+            page.wait_for_words(1)
+        until = time.monotonic() + seconds
+        tasks = [eventlet.spawn(self._type, page, until) for page in self.pages[:writing]]
+        for task in tasks:
+            task.wait()
+
+    def _type(self, page: TimedPage, until: float) -> None:
+        """About one edit a second."""
+        while time.monotonic() < until:
+            time.sleep(0.5 + self.chance.random())
+            letter = chr(LETTER + len(self.typed[page.draft]))
+            page.type(letter, at=self.chance.choice([None, self.chance.randrange(len(page.text) + 1)]))
+            self.typed[page.draft].append(letter)
+
+    def compare(self, writing: int) -> tuple[int, int]:
+        """How many letters are lost or doubled, and how many pages differ from their draft's writer."""
+        lost = divergent = 0
+        texts: dict[str, str] = {}
+        for page in self.pages[:writing]:
+            page.settle()
+            reached = page.ask("pause")["revision"]
+            for other in self.pages:
+                if other.draft == page.draft:
+                    other.wait_until(lambda: other.revision >= reached)  # noqa: B023
+            texts[page.draft] = page.text
+            lost += sum(page.text.count(letter) != 1 for letter in self.typed[page.draft])
+        for page in self.pages:
+            divergent += page.text != texts[page.draft]
+        return lost, divergent
+
+
+def main(port: int, connected: int, writing: int, seconds: float, seed: int) -> None:
+    crowd = Crowd(port, random.Random(seed))
+    with ExitStack() as stack:
+        crowd.gather(connected, writing, stack)
+        crowd.write(writing, seconds)
+        lost, divergent = crowd.compare(writing)
+        acks = [wait for page in crowd.pages for wait in page.ack_seconds]
+        edits = sum(len(letters) for letters in crowd.typed.values())
+        chunks = sum(update["client"] == "model" for page in crowd.pages[:writing] for update in page.updates)
+    figures = {"edits": edits, "chunks": chunks, "lost": lost, "divergent": divergent, "ack_ms": spread(acks)}
+    print(json.dumps(figures))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))

@@ -1,0 +1,126 @@
+"""Many people at once, and many who come and go: nothing is lost, and the server is afterwards as it was before."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.server import ROOT, AppServer, running_server
+from tests.rig.figures import new_seed, show
+from tests.web.raw_page import RawPage, ask, cookie_of
+
+pytestmark = pytest.mark.app
+
+IDLE = 1000
+IDLE_BYTES = 150 * 2**20
+COMINGS = 10_000
+WARMING = 50
+
+
+def crowd(app: AppServer, connected: int, writing: int, seconds: float) -> None:
+    seed = new_seed()
+    figures = [connected, writing, seconds, seed]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.rig.load", str(app.port), *map(str, figures)]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=seconds + 300, check=True)
+    found: dict[str, Any] = json.loads(ended.stdout)
+    lag = hub_lag(app)
+    show("load", seed, connected=connected, writing=writing, seconds=seconds, hub_lag_below_ms=lag, **found)
+    assert (found["lost"], found["divergent"]) == (0, 0)
+    assert found["edits"] > writing
+    assert found["chunks"] > writing
+
+
+def hub_lag(app: AppServer) -> dict[str, float]:
+    """Bounds on how late the loop was, from the histogram's buckets."""
+    text = ask(app.port, "GET", "/metrics").body.decode()
+    buckets = [(float(at), float(n)) for at, n in re.findall(r'story_hub_lag_seconds_bucket{le="([^"]+)"} (\S+)', text)]
+    total = buckets[-1][1]
+    return {
+        name: next(at for at, n in buckets if n >= part * total) * 1000 for name, part in [("p99", 0.99), ("max", 1)]
+    }
+
+
+def test_a_few_write_and_many_watch(app: AppServer) -> None:
+    crowd(app, connected=12, writing=3, seconds=3)
+
+
+@pytest.mark.long
+def test_fifty_write_and_two_hundred_watch(tmp_path: Path) -> None:
+    with running_server(tmp_path, "eventlet", fakes="paced-10") as app:
+        crowd(app, connected=200, writing=50, seconds=600)
+
+
+def held(app: AppServer) -> dict[str, int]:
+    """What a connection could leave behind."""
+    return {
+        "descriptors": app.process.num_fds(),
+        "threads": app.process.num_threads(),
+        "connections": connections(app),
+        "bytes": app.process.memory_info().rss,
+    }
+
+
+def connections(app: AppServer) -> int:
+    text = ask(app.port, "GET", "/metrics").body.decode()
+    return int(float(text.partition("\nstory_ws_connections ")[2].partition("\n")[0]))
+
+
+def come_and_go(app: AppServer, times: int) -> None:
+    draft = app.draft()
+    for number in range(times):
+        with RawPage(app.port, app.cookie) as page:
+            assert page.call("open", {"draft": draft})["ok"]
+            if number % 2:
+                page.send("41/story,")
+
+
+def assert_as_before(app: AppServer, times: int, bytes_each: int) -> None:
+    come_and_go(app, WARMING)  # the first ones fill caches
+    wait_until_gone(app)
+    before = held(app)
+    come_and_go(app, times)
+    wait_until_gone(app)
+    after = held(app)
+    show("connections that come and go", 0, times=times, before=before, after=after)
+    assert after["connections"] == 0
+    assert after["descriptors"] <= before["descriptors"] + 3
+    assert after["threads"] <= before["threads"] + 3
+    assert after["bytes"] - before["bytes"] < 10 * 2**20 + times * bytes_each
+
+
+def wait_until_gone(app: AppServer) -> None:
+    """The server cuts a connection two seconds after its end."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and connections(app):
+        time.sleep(0.1)
+    time.sleep(3)
+
+
+def test_who_comes_and_goes_leaves_nothing_behind(app: AppServer) -> None:
+    assert_as_before(app, 100, 0)
+
+
+@pytest.mark.long
+def test_ten_thousand_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
+    with running_server(tmp_path, "eventlet", fakes="instant") as app:
+        assert_as_before(app, COMINGS, 100)
+
+
+@pytest.mark.long
+def test_a_thousand_idle_pages_are_cheap(tmp_path: Path) -> None:
+    with running_server(tmp_path, "eventlet", fakes="instant") as app:
+        before = app.process.memory_info().rss
+        cookies = [cookie_of(app.port) for _ in range(IDLE // 40)]
+        pages = [RawPage(app.port, cookies[number // 40]) for number in range(IDLE)]
+        grown = app.process.memory_info().rss - before
+        for page in pages:
+            page.__exit__()
+        show("idle pages", 0, pages=IDLE, grown_mb=round(grown / 2**20, 1))
+        assert grown < IDLE_BYTES
