@@ -5,9 +5,12 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import websocket
 
@@ -206,6 +209,36 @@ def test_files_outside_static_are_not_served(edge: EdgeServer) -> None:
         reply = ask(edge.port, "GET", f"/static/{path}")
         assert reply.status == 404
         assert b"not for the web" not in reply.body
+
+
+@pytest.mark.parametrize("packet", ["3", "3probe", "5", "6", "2", "4", "9", "b4AAAA"])
+def test_a_flood_of_engine_io_packets_starts_no_threads(edge: EdgeServer, packet: str) -> None:
+    """CVE-2026-48802: each PONG started a thread."""
+    process = psutil.Process(edge.process.pid)
+    before = process.num_threads()
+    with edge.page() as hostile, edge.page() as honest:
+        with suppress(OSError, websocket.WebSocketException):  # it may well be cut off
+            for _ in range(1_000):
+                hostile.send(packet)
+        assert honest.call("start", {"draft": DRAFT})["ok"]
+        assert process.num_threads() <= before + 12
+
+
+def test_a_compressed_bomb_is_not_inflated(edge: EdgeServer) -> None:
+    """200 MB of zeros in 200 kB; whoever inflates it holds it in memory."""
+    squeeze = zlib.compressobj(9, wbits=-15)
+    bomb = squeeze.compress(b"0" * 200_000_000) + squeeze.flush(zlib.Z_SYNC_FLUSH)
+    process = psutil.Process(edge.process.pid)
+    before = process.memory_info().rss
+    extension = ["Sec-WebSocket-Extensions: permessage-deflate"]
+    with edge.page(header=extension, connect=False) as hostile, edge.page() as honest:
+        raw, frame = hostile.socket.sock, bytes([0xC1, 0xFF]) + len(bomb).to_bytes(8, "big") + b"\0\0\0\0" + bomb
+        with suppress(OSError):
+            raw.sendall(frame)
+            while raw.recv(65_536):
+                continue
+        assert honest.call("start", {"draft": DRAFT})["ok"]
+    assert process.memory_info().rss - before < 50 * 2**20
 
 
 @pytest.fixture(scope="module", params=MODES)
