@@ -6,6 +6,7 @@ answers and tells the engine; so nobody ever sees what is not durable. Knows not
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import threading
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from generator.errors import SessionError
+from generator.log_tail import LogTail
 from generator.report import Report
 from generator.scribe import Scribe
 from generator.surroundings import Surroundings
@@ -27,8 +29,6 @@ from stories.step import Fork, Refused
 from stories.store import Commit, NewDraft, StoredDraft, StoreError
 from stories.update import Update
 
-MAX_BEHIND = 5_000
-RECENT_UPDATES = 1_000
 PUBLISH_SECONDS = 0.03
 PUBLISHED_AT_ONCE = 64
 
@@ -54,7 +54,7 @@ class Actor:
         self.scribe = Scribe(self.draft, stored.owner, stored.mode, around)
         self._around = around
         self._head = self.state.head()
-        self._recent: list[Update] = []  # the log's end, what is not committed yet included
+        self._log = LogTail(functools.partial(around.stored_updates, self.draft))
         self._inbox: queue.Queue[_Turn | None] = queue.Queue()
         self._gate = threading.Lock()
         self._ended = False
@@ -92,14 +92,8 @@ class Actor:
         self._thread.join()
 
     def log_since(self, revision: int) -> tuple[Update, ...]:
-        """The updates from `revision` to the head. Raises Refused `behind` where the log doesn't reach."""
-        count = self.state.revision - revision
-        if not 0 <= count <= MAX_BEHIND:
-            raise Refused("behind", "this page is too far behind; open the draft again")
-        if count <= len(self._recent):
-            return tuple(self._recent[len(self._recent) - count :])
-        older = self._around.stored_updates(self.draft, revision, self.state.revision - len(self._recent))
-        return (*older, *self._recent)
+        """The updates from `revision` to the head. Raises Refused `behind` where that is too much."""
+        return self._log.since(revision, self.state.revision)
 
     def _loop(self) -> None:
         ending = False
@@ -150,7 +144,7 @@ class Actor:
             return
         except Exception:
             self.state = before
-            self._recent.clear()
+            self._log.clear()
             self._refuse(turns, SessionError("invalid", "this could not be done; the server's log says why"))
             raise
         self._publish(before.revision, updates)
@@ -198,7 +192,7 @@ class Actor:
                 self._refuse([turn], SessionError(refusal.code, refusal.message))
             return False
         self.state = step.state
-        self._recent.extend(step.updates)
+        self._log.extend(step.updates)
         updates.extend(step.updates)
         forks.extend(step.forks)
         return True
@@ -212,7 +206,7 @@ class Actor:
             Commit(self.draft, before.revision, tuple(updates), head, state.text, state.spans, siblings)
         )
         self._head = head
-        del self._recent[:-RECENT_UPDATES]
+        self._log.trim()
 
     def _sibling(self, fork: Fork) -> NewDraft:
         head = new_head(fork.settings, fork.spans)
@@ -221,7 +215,7 @@ class Actor:
     def _revert(self, before: DraftState, error: StoreError) -> None:
         """Back to what is durable: nobody may build on text that a restart would lose."""
         log.error("draft %s could not be stored: %s", self.draft, error)
-        self._recent.clear()
+        self._log.clear()
         self.state = replace(
             before,
             run=None,

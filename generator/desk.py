@@ -6,6 +6,7 @@ nothing of sockets; `publish` reaches the pages.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -67,7 +68,7 @@ class Desk:
             engine_is_up=lambda: self._engine.is_up,
             model_status=self._statuses.get,
             expect=self._expect,
-            stored_updates=lambda draft, start, end: run_blocking(store.updates, draft, start, end),
+            stored_updates=functools.partial(run_blocking, store.updates),
         )
         self._closed = threading.Event()
         self._engine.start()

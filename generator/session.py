@@ -9,9 +9,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from generator.actor import MAX_BEHIND, Actor
+from generator.actor import Actor
 from generator.messages import Chunk, Ended, Failed, Rolled
 from generator.surroundings import Surroundings
 from generator.update_json import update_json
@@ -32,6 +33,7 @@ from stories.events import (
     Viewed,
     Wrote,
 )
+from stories.step import Refused
 from stories.store import StoredDraft
 from stories.update import USER, Token, Update
 from stories.utf16 import to_units
@@ -156,8 +158,9 @@ class Session:
             "state": self._actor.report.state(state, self._actor.scribe, time.monotonic())["state"],
             "settings": self._actor.report.settings(state),
         }
-        if revision is not None and 0 <= state.revision - revision <= MAX_BEHIND:
-            return body | {"updates": [update_json(update) for update in self._actor.log_since(revision)]}
+        if revision is not None:
+            with suppress(Refused):  # too far behind: the text as it is now
+                return body | {"updates": [update_json(update) for update in self._actor.log_since(revision)]}
         return body | {"text": state.text, "authors": state.spans.runs()}
 
     def _rewind(self, revision: int, start: int | None, retry: bool) -> dict[str, Any]:

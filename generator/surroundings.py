@@ -36,7 +36,7 @@ class Surroundings:
     engine_is_up: Callable[[], bool]
     model_status: Callable[[str], Status | None]
     expect: Callable[[str], Future[AlternativesReady]]
-    stored_updates: Callable[[str, int, int], list[Update]]
+    stored_updates: Callable[[str, int, int, int], list[Update]]
 
     def entry(self, mode: str, name: str) -> Entry:
         """The menu's entry, if it can write. Raises SessionError."""

@@ -88,6 +88,11 @@ class ChangeSet:
         return sum(length if insert is None else len(insert) for length, insert in self.sections)
 
     @property
+    def inserted(self) -> int:
+        """How many units this inserts."""
+        return sum(len(insert or "") for _, insert in self.sections)
+
+    @property
     def is_empty(self) -> bool:
         """Whether this changes nothing."""
         return all(insert is None for _, insert in self.sections)

@@ -56,13 +56,12 @@ def append(connection: sqlite3.Connection, key: int, revision: int, updates: Seq
             json.dumps([[token.id, token.length, token.logprob] for token in update.tokens]) if update.tokens else ""
         )
         authors = json.dumps(update.authors) if update.authors else None
-        inserted = sum(len(insert or "") for _, insert in update.changes.sections)
         deleted = sum(length for length, insert in update.changes.sections if insert is not None)
         connection.execute(
             "INSERT INTO log (draft, revision, at, client, author, inserted, deleted, changes, tokens, tokenizer,"
             " authors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(key, number, now, update.client, update.author, inserted, deleted),
+                *(key, number, now, update.client, update.author, update.changes.inserted, deleted),
                 *(changes, tokens or None, update.tokenizer, authors),
             ),
         )
@@ -82,6 +81,15 @@ def read_updates(connection: sqlite3.Connection, key: int, start: int, end: int)
         return [_update(*row) for row in rows]
     except (ValueError, TypeError) as error:
         raise Damaged(f"The log of a draft cannot be read ({error}).") from error
+
+
+def inserted(connection: sqlite3.Connection, key: int, start: int, end: int) -> int:
+    """How many units the updates from revision `start` to `end` insert, found without reading them."""
+    (units,) = connection.execute(
+        "SELECT coalesce(sum(inserted), 0) FROM log WHERE draft = ? AND revision > ? AND revision <= ?",
+        (key, start, end),
+    ).fetchone()
+    return int(units)
 
 
 def write_snapshot(connection: sqlite3.Connection, key: int, revision: int, text: str, spans: Spans) -> None:

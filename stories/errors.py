@@ -21,6 +21,10 @@ class UnknownRevision(StoreError):
     """The draft never had this revision."""
 
 
+class TooLong(StoreError):
+    """More of a log was asked for than is read at once."""
+
+
 class SchemaTooNew(StoreError):
     """The file was written by a newer version of the program."""
 

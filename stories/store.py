@@ -20,6 +20,7 @@ from stories.errors import (
     SchemaTooNew,
     StorageFailed,
     StoreError,
+    TooLong,
     UnknownDraft,
     UnknownRevision,
     UnknownStory,
@@ -41,6 +42,7 @@ __all__ = [
     "StoreError",
     "StoredDraft",
     "Story",
+    "TooLong",
     "UnknownDraft",
     "UnknownRevision",
     "UnknownStory",
@@ -142,12 +144,15 @@ class Store:
         forked_at = forked_at if parent else None
         return StoredDraft(draft_id, story, owner, mode, revision, text, spans, json.loads(head), parent, forked_at)
 
-    def updates(self, draft_id: str, start: int, end: int) -> list[Update]:
-        """The updates that lead from revision `start` to `end`. Raises UnknownRevision."""
+    def updates(self, draft_id: str, start: int, end: int, at_most: int | None = None) -> list[Update]:
+        """The updates that lead from revision `start` to `end`. Raises UnknownRevision, or TooLong where they insert
+        more than `at_most` units."""
         key, revision = self._position(draft_id)
         if not 0 <= start <= end <= revision:
             raise UnknownRevision(f"The draft has no revisions {start} to {end}.")
         with reading():
+            if at_most is not None and draft_log.inserted(self._connection, key, start, end) > at_most:
+                raise TooLong("So much of a draft's log is not read at once.")
             return draft_log.read_updates(self._connection, key, start, end)
 
     def at(self, draft_id: str, revision: int) -> tuple[str, Spans]:

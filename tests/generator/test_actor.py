@@ -12,11 +12,13 @@ from unittest.mock import Mock
 
 import pytest
 
+from generator import log_tail
 from generator.actor import Actor
 from generator.committer import Committer
 from generator.errors import SessionError
 from generator.menu import Menu
 from generator.model_hub import Hub
+from generator.session import Session
 from generator.surroundings import Surroundings
 from stories.changes import ChangeSet
 from stories.draft import Settings, new_head
@@ -38,7 +40,7 @@ class Room:
         )
         self.committer = Committer(self.store, lambda function, *arguments: function(*arguments))
         (path / "config.js").write_text("var ModelConfig = {continuationModels: {}, promptModels: {}};")
-        around = Surroundings(
+        self.around = Surroundings(
             committer=self.committer,
             menu=Menu(path, path / "config.js", Hub(), ("paced-30",)),
             publish=lambda draft, event, body: self.heard.append((event, body)),
@@ -48,7 +50,7 @@ class Room:
             expect=lambda request: Future(),
             stored_updates=self.store.updates,
         )
-        self.actor = Actor(self.store.load("d"), around)
+        self.actor = Actor(self.store.load("d"), self.around)
 
     def close(self) -> None:
         self.actor.end()
@@ -180,3 +182,19 @@ def test_a_page_that_leaves_a_draft_that_cannot_be_stored_has_left(room: Room) -
         starting.result(10)
     assert room.actor.state.viewers == frozenset()
     assert room.actor.ask(lambda: Viewed("d", 0, 0.0), lambda: room.actor.state.text) == "Once", "it can be read"
+
+
+def test_a_page_far_behind_gets_the_text_where_the_log_is_larger(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_tail, "MAX_BEHIND_UNITS", 100)
+    monkeypatch.setattr(log_tail, "RECENT_UNITS", 50)
+    session = Session(room.store.load("d"), room.around)
+    for revision in range(6):
+        length = 4 + 30 * revision
+        session.edit("c", "page", revision, [(ChangeSet.insert(length, 0, "x" * 30), ())])
+    assert len(session.open("c", 4, lambda: None)["updates"]) == 2
+    far = session.open("c", 0, lambda: None)
+    assert (far["text"], far["revision"]) == ("x" * 180 + "Once", 6)
+    with pytest.raises(SessionError, match="too far behind"):
+        session.edit("c", "other", 0, [(ChangeSet.insert(4, 0, "y"), ())])
+    session.end()
+    session.joined()

@@ -22,6 +22,7 @@ from stories.store import (
     StorageFailed,
     Store,
     StoreError,
+    TooLong,
     UnknownDraft,
     UnknownRevision,
     UnknownStory,
@@ -244,3 +245,13 @@ def test_a_locked_file_is_said_and_survived(store: Store, tmp_path: Path) -> Non
     other.close()
     writer.commit(typed("", "x"))
     assert store.load("d").text == "x"
+
+
+def test_more_of_a_log_than_asked_for_is_not_read(store: Store) -> None:
+    store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"),)))
+    writer = Writer(store, "d", "")
+    for text in ("", "abc", "abcabc"):
+        writer.commit(typed(text, "abc"))
+    assert len(store.updates("d", 1, 3, 6)) == 2
+    with pytest.raises(TooLong):
+        store.updates("d", 1, 3, 5)

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -232,7 +233,8 @@ def test_a_compressed_bomb_is_not_inflated(edge: EdgeServer) -> None:
     before = process.memory_info().rss
     extension = ["Sec-WebSocket-Extensions: permessage-deflate"]
     with edge.page(header=extension, connect=False) as hostile, edge.page() as honest:
-        raw, frame = hostile.socket.sock, bytes([0xC1, 0xFF]) + len(bomb).to_bytes(8, "big") + b"\0\0\0\0" + bomb
+        raw: Any = hostile.socket.sock
+        frame = bytes([0xC1, 0xFF]) + len(bomb).to_bytes(8, "big") + b"\0\0\0\0" + bomb
         with suppress(OSError):
             raw.sendall(frame)
             while raw.recv(65_536):
