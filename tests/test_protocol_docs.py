@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from generator.sampling_settings import RANGES
+from generator.sampling_settings import RANGES, Words
 from stories.changes import ChangeSet
 from stories.update import Token, Update
 from web import payloads
@@ -77,7 +77,9 @@ def test_sampling_settings() -> None:
     documented = {name.strip("`"): words for name, words in rows("sampling")}
     assert documented.keys() == RANGES.keys()
     for name, allowed in RANGES.items():
-        if allowed.type is not bool:
+        if isinstance(allowed, Words):
+            assert f"at most {allowed.count} words or phrases of at most {allowed.length}" in documented[name]
+        elif allowed.type is not bool:
             assert f"{allowed.low:g} to {allowed.high:.16g}" in documented[name]
             assert ("whole number" in documented[name]) == (allowed.type is int)
             assert ("null" in documented[name]) == allowed.nullable

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
 
 from generator.engine.alternatives import choose_options
+from generator.engine.banned_words import banned_words
 from generator.engine.log import log
 from generator.engine.models import LoadedModel, LoadFinished, Models
 from generator.engine.pace import token_seconds
 from generator.engine.roster import Probe, Roster
 from generator.engine.runner import Interrupted, LoadOptions, Row
-from generator.engine.sampling import BrokenLogits, Floats, Noise, sample
+from generator.engine.sampling import BrokenLogits, Floats, Noise, Page, sample
 from generator.engine.scheduler import Work
 from generator.engine.sequence import Sequence
 from generator.messages import Alternatives, Budget, Command, Drop, Event, Load, Set, Unload
@@ -163,4 +164,5 @@ def _sample(model: LoadedModel, sequence: Sequence, row: Floats) -> tuple[int, f
         blocked = blocked.copy()
         blocked[list(vocabulary.end_ids)] = False
     noise = Noise(orders.sampling.seed or 0, orders.attempt, sequence.next_index)
-    return sample(row, orders.sampling, noise, sequence.token_ids, blocked)
+    banned = banned_words(vocabulary, orders.sampling.banned_words).ids(sequence.token_ids)
+    return sample(row, orders.sampling, noise, Page(sequence.token_ids, blocked, vocabulary.breakers, banned))

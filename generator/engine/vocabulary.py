@@ -18,6 +18,8 @@ INSIDE, CHARACTER, WORD = 0, 1, 2
 
 # What a text may never contain, and so what a model may never write.
 _FORBIDDEN_BYTES = (b"\r", b"\0")
+# Where a line, a speech or a list begins again: what stands before is no part of a repetition after it.
+_BREAKING_BYTES = (b"\n", b":", b'"', b"*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Tokens:
     lengths: list[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
     """`token_bytes[id]` is what a token writes, empty for special tokens. `encode` turns plain text into
     ids and, per id, the index of the character its text ends at; it must never yield a special token.
@@ -47,10 +49,12 @@ class Vocabulary:
     encode: Callable[[str], tuple[list[int], list[int]]]
     starts: bytes = field(init=False)
     blocked: npt.NDArray[np.bool_] = field(init=False)
+    breakers: npt.NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "starts", bytes(_start_of(token) for token in self.token_bytes))
         object.__setattr__(self, "blocked", self._find_blocked())
+        object.__setattr__(self, "breakers", self._find_breakers())
         object.__setattr__(self, "tokenize", lru_cache(maxsize=512)(self.tokenize))
 
     def tokenize(self, text: str) -> Tokens:
@@ -91,6 +95,13 @@ class Vocabulary:
             blocked[token_id] = not written or any(byte in written for byte in _FORBIDDEN_BYTES)
         blocked[[token_id for token_id in {*self.special.values(), *self.end_ids} if token_id < self.size]] = True
         return blocked
+
+    def _find_breakers(self) -> npt.NDArray[np.bool_]:
+        """Tokens across which nothing counts as repeated."""
+        breakers = np.ones(max(self.size, len(self.token_bytes)), dtype=np.bool_)
+        for token_id, written in enumerate(self.token_bytes):
+            breakers[token_id] = not written or any(byte in written for byte in _BREAKING_BYTES)
+        return breakers
 
 
 def units(text: str) -> int:

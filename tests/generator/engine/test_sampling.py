@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Set as AnySet
 
 import numpy as np
 import pytest
@@ -11,71 +12,93 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.engine import sampling
-from generator.engine.sampling import BrokenLogits, Floats, Noise, sample
-from generator.sampling_settings import SamplingSettings
+from generator.engine.repetition import Flags
+from generator.engine.sampling import BrokenLogits, Noise, Page, sample
+from generator.sampling_settings import RANGES, SamplingSettings
+from tests.generator.engine import sampling_reference as reference
+from tests.generator.engine.sampling_reference import distribution
 
 PLAIN = SamplingSettings(temperature=1, top_k=0, top_p=1, min_p=0, repetition_penalty=1, seed=0)
+SIZE = 60
+NOTHING = np.empty(0, dtype=np.int64)
 
 
-def reference(logits: Floats, chosen: SamplingSettings, context: list[int], blocked: set[int]) -> dict[int, float]:
-    """The distribution as the words of the settings describe it."""
-    scores = {i: float(score) for i, score in enumerate(logits)}
-    for i in set(context):
-        scores[i] *= chosen.repetition_penalty if scores[i] < 0 else 1 / chosen.repetition_penalty
-    scores = {i: score / chosen.temperature for i, score in scores.items() if i not in blocked}
-    ranked = sorted(scores, key=lambda i: -scores[i])
-    if chosen.top_k:
-        ranked = ranked[: chosen.top_k]
-    weights = {i: math.exp(scores[i] - scores[ranked[0]]) for i in ranked}
-    total, kept, mass = sum(weights.values()), [], 0.0
-    for i in ranked:
-        kept.append(i)
-        mass += weights[i] / total
-        if mass >= chosen.top_p:
-            break
-    kept = [i for i in kept if weights[i] >= chosen.min_p * weights[kept[0]]]
-    total = sum(weights[i] for i in kept)
-    return {i: weights[i] / total for i in kept}
-
-
-def blocked_row(size: int, blocked: set[int]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def flags(size: int, ids: AnySet[int]) -> Flags:
     row = np.zeros(size, dtype=np.bool_)
-    row[list(blocked)] = True
+    row[list(ids)] = True
     return row
 
 
-SETTINGS = st.builds(
+def a_page(
+    context: list[int], size: int, blocked: AnySet[int] = frozenset(), breakers: AnySet[int] = frozenset()
+) -> Page:
+    return Page(context, flags(size, blocked), flags(size, breakers), NOTHING)
+
+
+TRUNCATING = st.builds(
     SamplingSettings,
     temperature=st.sampled_from([0.3, 0.9, 1.0, 2.0]),
     top_k=st.sampled_from([0, 1, 3, 17, 1000]),
+    typical_p=st.sampled_from([0.0, 0.22, 0.93, 1.0]),
     top_p=st.sampled_from([0.0, 0.31, 0.87, 1.0]),
     min_p=st.sampled_from([0.0, 0.052, 0.37, 1.0]),
-    repetition_penalty=st.sampled_from([1.0, 1.3, 2.0]),
+    repetition_penalty=st.sampled_from([1.0, 1.3]),
     seed=st.just(0),
+)
+LOOKING_BACK = st.builds(
+    SamplingSettings,
+    repetition_penalty=st.sampled_from([1.0, 1.3, 2.0]),
+    presence_penalty=st.sampled_from([0.0, -0.5, 1.5]),
+    frequency_penalty=st.sampled_from([0.0, -0.3, 0.7]),
+    penalty_range=st.sampled_from([0, 1, 7, 1024]),
+    dry_multiplier=st.sampled_from([0.0, 0.8]),
+    dry_base=st.sampled_from([1.0, 1.75]),
+    dry_allowed_length=st.sampled_from([1, 2, 4]),
+    no_repeat_ngram=st.sampled_from([0, 1, 2, 4]),
 )
 
 
 @given(
     seed=st.integers(0, 2**32 - 1),
-    chosen=SETTINGS,
-    context=st.lists(st.integers(0, 59), max_size=20),
-    blocked=st.sets(st.integers(0, 59), max_size=20),
+    chosen=TRUNCATING,
+    context=st.lists(st.integers(0, SIZE - 1), max_size=20),
+    blocked=st.sets(st.integers(0, SIZE - 1), max_size=20),
     candidates=st.sampled_from([4, 256]),
 )
 def test_the_candidates_are_those_of_the_reference(
     seed: int, chosen: SamplingSettings, context: list[int], blocked: set[int], candidates: int
 ) -> None:
-    logits = np.random.default_rng(seed).normal(0, 2, 60).astype(np.float32)
-    scores = logits.copy()
-    if chosen.repetition_penalty != 1:
-        sampling._penalize(scores, chosen.repetition_penalty, context)
-    scores[list(blocked)] = -np.inf
+    logits = np.random.default_rng(seed).normal(0, 2, SIZE).astype(np.float32)
+    scores = sampling.adjusted(logits, chosen, a_page(context, SIZE, blocked))
     before, sampling._NUM_CANDIDATES = sampling._NUM_CANDIDATES, candidates
     try:
         kept = sampling.candidates(scores / np.float32(chosen.temperature), chosen)
     finally:
         sampling._NUM_CANDIDATES = before
-    assert set(kept.tolist()) == set(reference(logits, chosen, context, blocked))
+    assert set(kept.tolist()) == set(distribution(logits.tolist(), chosen, context, blocked, set()))
+
+
+# Few different tokens, so that much repeats.
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    chosen=LOOKING_BACK,
+    context=st.lists(st.integers(0, 4), max_size=40),
+    blocked=st.sets(st.integers(0, 6), max_size=2),
+    breakers=st.sets(st.integers(0, 4), max_size=2),
+)
+@settings(max_examples=300)
+def test_what_looks_back_changes_scores_as_the_reference_does(
+    seed: int, chosen: SamplingSettings, context: list[int], blocked: set[int], breakers: set[int]
+) -> None:
+    logits = np.random.default_rng(seed).normal(0, 2, 7).astype(np.float32)
+    scores = sampling.adjusted(logits, chosen, a_page(context, 7, blocked, breakers))
+    expected = reference.adjusted(logits.tolist(), chosen, context, blocked, breakers)
+    assert {i: score for i, score in enumerate(scores.tolist()) if score > -np.inf} == pytest.approx(
+        expected, rel=1e-4, abs=1e-4
+    )
+
+
+CONTEXT = [1, 2, 9, 8, 1, 2, 0, 9, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -85,19 +108,49 @@ def test_the_candidates_are_those_of_the_reference(
         PLAIN.merged({"temperature": 0.7, "top_k": 5}),
         PLAIN.merged({"top_p": 0.8, "repetition_penalty": 1.5}),
         PLAIN.merged({"min_p": 0.1, "temperature": 1.4}),
+        PLAIN.merged({"typical_p": 0.6}),
+        PLAIN.merged({"presence_penalty": 1, "frequency_penalty": -0.5, "penalty_range": 6}),
+        PLAIN.merged({"dry_multiplier": 1.2}),
+        PLAIN.merged({"xtc_probability": 0.6, "xtc_threshold": 0.05}),
+        PLAIN.merged({"no_repeat_ngram": 3}),
     ],
+    ids=lambda chosen: ", ".join(name for name in RANGES if getattr(chosen, name) != getattr(PLAIN, name)) or "plain",
 )
 def test_tokens_come_as_often_as_the_reference_says(chosen: SamplingSettings) -> None:
     logits = np.random.default_rng(3).normal(0, 1.5, 30).astype(np.float32)
-    blocked = blocked_row(30, {4, 7})
-    expected = reference(logits, chosen, [1, 2, 3], {4, 7})
+    page = a_page(CONTEXT, 30, blocked={4, 7})
+    expected = distribution(logits.tolist(), chosen, CONTEXT, {4, 7}, set())
     trials = 6000
-    drawn = Counter(sample(logits, chosen, Noise(9, 0, n), [1, 2, 3], blocked)[0] for n in range(trials))
+    drawn = Counter(sample(logits, chosen, Noise(9, 0, n), page)[0] for n in range(trials))
     assert set(drawn) <= set(expected)
-    statistic = sum((drawn[i] - trials * p) ** 2 / (trials * p) for i, p in expected.items())
+    statistic = sum((drawn[i] - trials * p) ** 2 / (trials * p) for i, p in expected.items() if p)
     # A chi-squared value this many deviations above its mean has a chance below one in ten million.
     freedom = max(1, len(expected) - 1)
     assert statistic < freedom + 6 * math.sqrt(2 * freedom) + 10
+    if chosen != PLAIN:
+        plain = distribution(logits.tolist(), PLAIN, CONTEXT, {4, 7}, set())
+        assert sum(abs(plain[i] - expected.get(i, 0)) for i in plain) > 0.05, "the setting changes nothing here"
+
+
+@given(st.integers(0, 2**32 - 1), LOOKING_BACK, st.lists(st.integers(0, 4), max_size=30), st.integers(0, 30))
+def test_a_restart_or_an_edit_elsewhere_leaves_no_trace(
+    seed: int, chosen: SamplingSettings, context: list[int], cut: int
+) -> None:
+    """Scores depend on the tokens that stand there and nothing else: neither how they came nor what stood between."""
+    logits = np.random.default_rng(seed).normal(0, 2, 7).astype(np.float32)
+    page = a_page(context, 7)
+    sampling.adjusted(logits, chosen, a_page([*context[:cut], 4, *context[cut:]], 7))
+    first, again = (sampling.adjusted(logits, chosen, page) for _ in range(2))
+    assert (first == sampling.adjusted(logits, chosen, a_page(list(context), 7))).all()
+    assert (first == again).all()
+
+
+def test_what_is_banned_comes_only_when_nothing_else_is_left() -> None:
+    logits = np.array([3.0, 2.0, 1.0], dtype=np.float32)
+    greedy = PLAIN.merged({"temperature": 0})
+    for banned, blocked, expected in (([0], set(), 1), ([0, 1], set(), 2), ([0, 1, 2], set(), 0), ([0], {1, 2}, 0)):
+        page = Page([], flags(3, blocked), flags(3, set()), np.array(banned))
+        assert sample(logits, greedy, Noise(0, 0, 0), page)[0] == expected
 
 
 @given(st.integers(0, 2**53 - 1), st.integers(0, 1000), st.integers(0, 10**6), st.permutations(range(40)))
@@ -116,7 +169,7 @@ def test_noise_depends_on_nothing_but_seed_attempt_index_and_token(
 def test_temperature_zero_is_greedy_and_the_logprob_is_the_models_own() -> None:
     logits = np.array([1.0, 3.0, 2.0, 9.0], dtype=np.float32)
     chosen = SamplingSettings(temperature=0, repetition_penalty=2, seed=0)
-    token_id, logprob = sample(logits, chosen, Noise(0, 0, 0), [1], blocked_row(4, {3}))
+    token_id, logprob = sample(logits, chosen, Noise(0, 0, 0), a_page([1], 4, blocked={3}))
     assert token_id == 2
     assert logprob == pytest.approx(2 - math.log(sum(math.exp(x) for x in (1, 3, 2, 9))), abs=1e-5)
 
@@ -125,4 +178,4 @@ def test_temperature_zero_is_greedy_and_the_logprob_is_the_models_own() -> None:
 def test_broken_logits_are_refused(value: float) -> None:
     logits = np.array([0.0, value, 1.0], dtype=np.float32)
     with pytest.raises(BrokenLogits):
-        sample(logits, PLAIN, Noise(0, 0, 0), [], blocked_row(3, set()))
+        sample(logits, PLAIN, Noise(0, 0, 0), a_page([], 3))
