@@ -23,6 +23,7 @@ from generator.surroundings import Publish, Surroundings
 from stories.store import Store, StoreError, UnknownDraft
 
 SWEEP_SECONDS = 5.0
+MAX_OPEN = 4_000
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ class Desk:
         return self._engine.is_up
 
     def session(self, owner: str, draft: str) -> Session:
-        """The draft's session, opened when needed. Raises SessionError `unknown_draft`, also for another owner's."""
+        """The draft's session, opened when needed. Raises SessionError `unknown_draft`, also for another owner's, or
+        `busy` where too many are open."""
         with self._lock:
             session = self._sessions.get(draft) or self._load(draft)
             if session.owner != owner:
@@ -130,6 +132,8 @@ class Desk:
             raise SessionError("unknown_draft", "there is no such draft") from error
         except StoreError as error:
             raise SessionError("storage", str(error)) from error
+        if len(self._sessions) >= MAX_OPEN:
+            raise SessionError("busy", "too many drafts are open here; try again in a minute")
         return Session(stored, self._around)
 
     def _sweep(self) -> None:

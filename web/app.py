@@ -17,9 +17,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from generator.errors import SessionError
+from web.addresses import Addresses, AddressGuard, AddressLimits
 from web.broadcaster import Broadcaster
 from web.errors import UNEXPECTED, error_body, status_of
-from web.guards import EdgeGuard, own_origins
+from web.guards import EdgeGuard, WsgiApp, own_origins
 from web.health import health
 from web.metrics import Metrics
 from web.namespace import EVENTS, StoryNamespace
@@ -51,6 +52,7 @@ class Edge:
     public_origin: str | None = None
     behind_proxy: bool = False
     limits: Limits = field(default_factory=Limits)
+    address_limits: AddressLimits = field(default_factory=AddressLimits)
 
 
 class WebApp:
@@ -66,10 +68,13 @@ class WebApp:
         self._owners = Owners(edge.key, edge.port, secure)
         origins = own_origins(edge.host, edge.port, edge.public_origin)
         self._socketio = _socketio(self.flask, edge, sorted(origins))
-        self._guard = SocketGuard(self._socketio.server, edge.limits, self.metrics)
+        self._addresses = Addresses(edge.address_limits, edge.behind_proxy)
+        self._guard = SocketGuard(self._socketio.server, edge.limits, self._addresses, self.metrics)
         self._broadcaster = Broadcaster(self._socketio.server, self.metrics, self._guard.is_slow, self._guard.drop)
         self.publish = self._broadcaster.publish
-        inner = ProxyFix(self.flask.wsgi_app, x_for=1, x_proto=1) if edge.behind_proxy else self.flask.wsgi_app
+        inner: WsgiApp = AddressGuard(self.flask.wsgi_app, self._addresses, edge.address_limits, self.metrics.reject)
+        if edge.behind_proxy:
+            inner = ProxyFix(inner, x_for=1, x_proto=1)
         self.wsgi = EdgeGuard(inner, origins, edge.behind_proxy, self.metrics.reject)
 
     def connect(self, desk: Desk, library: Library, menu: Menu) -> None:
@@ -105,6 +110,7 @@ class WebApp:
 
     def _tick(self, shown: dict[str, Any]) -> dict[str, Any]:
         self._guard.sweep()
+        self._addresses.sweep()
         menu: dict[str, Any] = self._menu.as_json()
         if shown and menu != shown:
             self._broadcaster.publish_to_all("menu", menu)

@@ -16,6 +16,8 @@ import socketio  # type: ignore[import-untyped]
 from web.metrics import Metrics
 from web.socket_guard import NAMESPACE
 
+_ROOM = "draft:"
+
 
 @dataclass(slots=True)
 class _Opening:
@@ -52,6 +54,11 @@ class Broadcaster:
             for event, payload in opening.published:
                 self._server.emit(event, payload, to=sid, namespace=NAMESPACE)
 
+    def num_others(self, sid: str, draft: str) -> int:
+        """How many drafts besides `draft` the connection hears about."""
+        rooms = self._server.rooms(sid, namespace=NAMESPACE)
+        return sum(room.startswith(_ROOM) and room != _room(draft) for room in rooms)
+
     def leave(self, sid: str, draft: str) -> None:
         self._server.leave_room(sid, _room(draft), namespace=NAMESPACE)
 
@@ -84,4 +91,4 @@ class Broadcaster:
 
 
 def _room(draft: str) -> str:
-    return f"draft:{draft}"
+    return f"{_ROOM}{draft}"

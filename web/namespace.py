@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 MAX_CONNECTIONS_PER_OWNER = 40
+MAX_DRAFTS_PER_CONNECTION = 64
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
 
     def open(self, connection: Connection, asked: payloads.Open) -> dict[str, Any]:
         session = self._session(connection, asked.draft)
+        if self._broadcaster.num_others(connection.sid, asked.draft) >= MAX_DRAFTS_PER_CONNECTION:
+            raise Refused("busy", "Too many drafts are open on this page; close one.")
         return session.open(connection.sid, asked.revision, lambda: self._broadcaster.join(connection.sid, asked.draft))
 
     def close(self, connection: Connection, asked: payloads.Close) -> dict[str, Any]:

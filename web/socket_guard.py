@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import socketio  # type: ignore[import-untyped]
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, DISCONNECT, EVENT, Packet  # type: ignore[import-untyped]
 
+from web.addresses import Addresses, Standing
 from web.concurrency import THREADING, cut
 from web.errors import refusal
 from web.metrics import Metrics
@@ -47,10 +48,12 @@ class Limits:
 
 @dataclass(slots=True)
 class Traffic:
-    """One connection's standing. `background` counts its events that are being answered aside."""
+    """One connection's standing. `background` counts its events that are being answered aside; `address` is what it
+    shares with the other connections from there."""
 
     events: TokenBucket
     bytes: TokenBucket
+    address: Standing | None
     since: float = field(default_factory=time.monotonic)
     background: int = 0
 
@@ -82,11 +85,11 @@ class Answer(Protocol):
 
 
 class SocketGuard:
-    def __init__(self, server: socketio.Server, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, server: socketio.Server, limits: Limits, addresses: Addresses, metrics: Metrics) -> None:
         for name in _PRIVATE:
             if not callable(getattr(server, name, None)):
                 raise RuntimeError(f"this python-socketio has no {name}, which the guard needs")
-        self._server, self._limits, self._metrics = server, limits, metrics
+        self._server, self._limits, self._addresses, self._metrics = server, limits, addresses, metrics
         self._events: frozenset[str] = frozenset()
         self._aside: frozenset[str] = frozenset()
         server.eio.on("message", self.message)
@@ -107,7 +110,10 @@ class SocketGuard:
         traffic = self._traffic(eio_sid)
         if traffic is None:
             return
-        if debt := traffic.bytes.borrow(len(data)):
+        debt = traffic.bytes.borrow(len(data))
+        if traffic.address is not None:
+            debt = max(debt, traffic.address.owe(len(data)))
+        if debt:
             self._server.sleep(min(debt, 5.0))
         if isinstance(data, str):
             self._packet(eio_sid, TextPacket(encoded_packet=data), traffic)
@@ -176,7 +182,9 @@ class SocketGuard:
         limits = self._limits
         if (traffic := connection.session.get("traffic")) is None:
             traffic = Traffic(
-                TokenBucket(limits.events, limits.events_burst), TokenBucket(limits.bytes, limits.bytes_burst)
+                TokenBucket(limits.events, limits.events_burst),
+                TokenBucket(limits.bytes, limits.bytes_burst),
+                self._addresses.of(self._server.environ.get(eio_sid, {})),
             )
             connection.session["traffic"] = traffic
         known: Traffic = traffic

@@ -34,8 +34,8 @@ class EdgeServer:
 
 
 @contextmanager
-def running_edge(mode: str, root: Path, events_per_second: float, **pipes: Any) -> Iterator[EdgeServer]:
-    command = [sys.executable, "-m", "tests.web.edge_server", mode, str(events_per_second), str(root)]
+def running_edge(mode: str, root: Path, events_per_second: float, *flags: str, **pipes: Any) -> Iterator[EdgeServer]:
+    command = [sys.executable, "-m", "tests.web.edge_server", mode, str(events_per_second), str(root), *flags]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, **pipes) as process:
         try:
             assert process.stdout is not None

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.errors import SessionError
+from web.addresses import AddressLimits
 from web.app import Edge, WebApp
 from web.serving import serve_until_stopped
 from web.socket_guard import Limits
@@ -126,10 +127,14 @@ class ChangingMenu:
         return {"continue": [], "prompt": [], "changed": time.monotonic() - self._made > 2}
 
 
-def main(mode: str, rate: float, root: Path) -> None:
+FEW = AddressLimits(open=3, requests=1, requests_burst=20, changes=0.01, changes_burst=2)
+
+
+def main(mode: str, rate: float, root: Path, behind_proxy: bool) -> None:
     limits = Limits(events=rate, events_burst=rate, unused_seconds=1)
     listener = concurrency.listen("127.0.0.1", 0)
-    edge = Edge("127.0.0.1", listener.getsockname()[1], b"k" * 32, root, mode, limits=limits)
+    port = listener.getsockname()[1]
+    edge = Edge("127.0.0.1", port, b"k" * 32, root, mode, None, behind_proxy, limits, FEW)
     app = WebApp(edge)
     desk = RecordingDesk(app.publish)
     app.connect(desk, EchoLibrary(), ChangingMenu())  # type: ignore[arg-type]
@@ -138,4 +143,4 @@ def main(mode: str, rate: float, root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]), "--behind-proxy" in sys.argv)

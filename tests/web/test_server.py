@@ -21,6 +21,7 @@ from tests.test_protocol_docs import rows
 from tests.web.conftest import MODES, ROOT
 from tests.web.raw_page import Json, RawPage, ask, cookie_of
 from tests.web.test_fuzz import send_malformed
+from web.namespace import MAX_DRAFTS_PER_CONNECTION
 
 pytestmark = [
     pytest.mark.app,
@@ -90,6 +91,7 @@ def test_stories_settings_and_the_cookie_outlive_a_restart(mode: str, tmp_path: 
         value = cookie.partition("=")[2]
         with RawPage(port, f"storygen_{port}={value}") as page:
             opened = page.call("open", {"draft": draft})
+            assert page.call("edit", edit) == {"ok": True, "revision": 1}, "it is known that this was applied"
         assert (opened["text"], opened["revision"]) == ("Once 🐢", 1)
         assert opened["settings"]["sampling"]["top_k"] == 7
         if sys.platform != "win32":
@@ -118,6 +120,21 @@ def test_another_owners_draft_is_unknown_everywhere(mode: str, tmp_path: Path) -
                 assert page.call(event, {"draft": draft, **rest})["error"]["code"] == "unknown_draft", event
         assert ask(port, "GET", f"/api/drafts/{draft}/export?format=txt", Cookie=thief).status == 404
         assert ask(port, "DELETE", f"/api/drafts/{draft}", Cookie=thief).status == 404
+
+
+def test_a_page_opens_so_many_drafts(mode: str, tmp_path: Path) -> None:
+    with running(mode, tmp_path) as (port, _):
+        cookie = cookie_of(port)
+        body = json.dumps({"mode": "continue", "prompt": "Once", "model": MODEL, "drafts": 13})
+        stories = [ask(port, "POST", "/api/stories", body, Cookie=cookie).json for _ in range(5)]
+        drafts = [draft["id"] for story in stories for draft in story["drafts"]]
+        with RawPage(port, cookie) as page:
+            for draft in drafts[:MAX_DRAFTS_PER_CONNECTION]:
+                assert page.call("open", {"draft": draft})["ok"]
+            assert page.call("open", {"draft": drafts[0]})["ok"], "it is open already"
+            assert page.call("open", {"draft": drafts[-1]})["error"]["code"] == "busy"
+            assert page.call("close", {"draft": drafts[0]})["ok"]
+            assert page.call("open", {"draft": drafts[-1]})["ok"]
 
 
 def test_nothing_is_appended_after_the_answer_to_pause(mode: str, tmp_path: Path) -> None:
