@@ -105,6 +105,11 @@ class StubbornPage(PageText):
             self._follow(body)
             self._changed.notify_all()
 
+    def _refused(self, error: Json) -> None:
+        with self._changed:
+            self.refusals.append(error)
+            self._changed.notify_all()
+
     def _next_push(self) -> Json | None:
         with self._changed:
             return self._push_body() if self.unconfirmed and self.revision >= self.acked_revision else None
@@ -184,8 +189,8 @@ class _Conversation:
         assert self._pending[0] == number
         asked, self._pending = self._pending[1], None
         if not answer["ok"]:
-            self._page.refusals.append(answer["error"])
             assert answer["error"]["code"] in LATER, answer
+            self._page._refused(answer["error"])
             self._quiet_until = time.monotonic() + 0.2
             if not self._is_open:
                 raise _Broken
