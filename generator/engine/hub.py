@@ -1,15 +1,17 @@
 """Hub: brings a model's files onto this machine, or says in a sentence why it cannot.
 
-Owns which files are fetched and how far that is. Knows nothing of what they hold.
+Owns which files are fetched, how far that is, and going on where an earlier download broke off. Knows nothing of what
+the files hold.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -17,6 +19,9 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
+from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from generator.engine.runner import LoadFailed
@@ -27,11 +32,18 @@ _SUFFIXES = (".json", ".txt", ".model", ".jinja")
 def download(model_id: str, report: Callable[[float], None]) -> Path:
     """The folder that holds the model's files, from the cache where they are complete. Raises LoadFailed."""
     try:
-        files = choose_files(HfApi().list_repo_files(model_id))
-        return Path(snapshot_download(model_id, allow_patterns=files, tqdm_class=_reporting_bar(report)))
+        sizes = {file.path: file.size for file in HfApi().list_repo_tree(model_id) if isinstance(file, RepoFile)}
+        files = choose_files(list(sizes))
+        large = [name for name in files if not name.endswith(_SUFFIXES)]
+        progress = _Progress(sum(sizes[name] for name in large), report)
+        for name in large:
+            _fetch(model_id, name, progress)
+        # The small ones, and the cache's own bookkeeping: what is there already is not fetched again.
+        return Path(snapshot_download(model_id, allow_patterns=files, tqdm_class=_bar(lambda count: None)))
     except (HFValidationError, RepositoryNotFoundError, GatedRepoError) as error:
         raise LoadFailed(f"The hub has no model {model_id!r} that anybody may read.") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    # Whatever breaks a line on the way is one of the client's own errors, which it does not name.
+    except Exception as error:  # noqa: BLE001
         return _cached(model_id, error)
 
 
@@ -43,31 +55,71 @@ def choose_files(names: list[str]) -> list[str]:
     return [name for name in top if name.endswith(_SUFFIXES)] + weights
 
 
+class _Progress:
+    """How much of all weights is here, in bytes."""
+
+    def __init__(self, total: int, report: Callable[[float], None]) -> None:
+        self._total, self._report = total, report
+        self._here = 0
+
+    def add(self, count: int) -> None:
+        self._here += count
+        self._report(min(1.0, max(0, self._here) / max(1, self._total)))
+
+
+def _fetch(model_id: str, name: str, progress: _Progress) -> None:
+    """A large file, put where `snapshot_download` looks for it. That would begin anew what once broke off."""
+    url, headers = hf_hub_url(model_id, name), build_hf_headers()
+    found = get_hf_file_metadata(url, headers=headers)
+    if found.etag is None or found.size is None:
+        return
+    if found.location != url:
+        headers.pop("authorization", None)  # For the hub, not for where it keeps its files.
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model_id, repo_type="model") / "blobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    whole, part = folder / found.etag, folder / f"{found.etag}.part"
+    with WeakFileLock(folder / f"{found.etag}.lock"):
+        if whole.exists():
+            progress.add(found.size)
+            return
+        with open(part, "ab") as file:
+            if file.tell() > found.size:
+                file.truncate(0)
+            begun = file.tell()
+            progress.add(begun)
+            http_get(
+                *(found.location, file),
+                resume_size=begun,
+                headers=headers,
+                expected_size=found.size,
+                tqdm_class=_bar(progress.add),
+            )
+        os.replace(part, whole)
+
+
 def _cached(model_id: str, error: Exception) -> Path:
-    """The hub cannot be reached: what an earlier download left will do."""
+    """The hub cannot be reached: what an earlier download left will do, where it is whole."""
+    wanted = [f"*{suffix}" for suffix in (*_SUFFIXES, ".safetensors")]
     try:
-        folder = Path(snapshot_download(model_id, local_files_only=True))
-    except (LocalEntryNotFoundError, OSError):
+        folder = Path(snapshot_download(model_id, local_files_only=True, allow_patterns=wanted, ignore_patterns="*/*"))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
         raise LoadFailed(
-            f"The hub cannot be reached, and {model_id!r} was never downloaded here ({type(error).__name__})."
+            f"The hub cannot be reached, and {model_id!r} was never downloaded whole ({type(error).__name__})."
         ) from error
     return folder
 
 
-def _reporting_bar(report: Callable[[float], None]) -> Any:
-    """A progress bar that draws nothing and reports the share of bytes that are here."""
+def _bar(add: Callable[[int], None]) -> Any:
+    """A progress bar that draws nothing and hands on how many bytes came."""
 
-    class ReportingBar(tqdm):  # type: ignore[misc]
+    class HandingBar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
-            self._counts_bytes = options.get("unit") == "B"
             options.pop("name", None)
             super().__init__(*args, **{**options, "gui": False, "disable": True})
-            # A disabled bar keeps no total of its own.
+            # A disabled bar keeps no total of its own, but its users add to it.
             self.total, self.n = options.get("total"), options.get("initial", 0)
 
         def update(self, n: float | None = 1) -> None:
-            self.n += n or 0
-            if self._counts_bytes and self.total:
-                report(min(1.0, self.n / self.total))
+            add(int(n or 0))
 
-    return ReportingBar
+    return HandingBar

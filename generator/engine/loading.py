@@ -7,6 +7,7 @@ Nothing a model brings is ever executed: no remote code, safetensors first, `.bi
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
 from pathlib import Path
@@ -157,6 +158,10 @@ def _read_weights(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         )
     except (ValueError, KeyError) as error:
         raise LoadFailed(f"The model cannot be read: {str(error).splitlines()[0]}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        # The unpickler refuses every name of Python's that tensors don't need.
+        what = "holds more than weights, which is never run" if "GLOBAL" in str(error) else "is damaged"
+        raise LoadFailed(f"A file of weights in {folder.name} {what}.") from error
     model: PreTrainedModel
     model, info = result
     if info["missing_keys"]:
