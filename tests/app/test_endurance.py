@@ -11,16 +11,17 @@ from tests.app.server import AppServer
 
 pytestmark = [pytest.mark.app, pytest.mark.slow]
 
-TRIALS = 500  # in each of the two modes
-TOKENS = {"eventlet": 100_000, "threading": 20_000}
+TRIALS = [100, pytest.param(500, marks=pytest.mark.long)]
+TOKENS = [10_000, pytest.param(100_000, marks=pytest.mark.long)]
 GROWTH_BYTES = 200 * 2**20  # of the web process; the text itself, its log in memory and Python's slack
 
 
-def test_pause_is_final(app: AppServer) -> None:
+@pytest.mark.parametrize("trials", TRIALS)
+def test_pause_is_final(app: AppServer, trials: int) -> None:
     rng, pause = random.Random(11), threading.Event()
     draft = app.draft(model="Fake instant")
     with app.page(draft) as page:
-        for trial in range(TRIALS):
+        for trial in range(trials):
             page.ask("start")
             pause.wait(rng.random() * 0.03)
             answer = page.ask("pause")
@@ -34,8 +35,8 @@ def test_pause_is_final(app: AppServer) -> None:
         assert app.text(draft) == page.text
 
 
-def test_a_draft_goes_on_and_on(app: AppServer, mode: str) -> None:
-    limit = TOKENS[mode]
+@pytest.mark.parametrize("limit", TOKENS)
+def test_a_draft_goes_on_and_on(app: AppServer, limit: int) -> None:
     draft = app.draft(model="Fake instant")
     with app.page(draft) as page:
         page.ask("start", limit=limit)
