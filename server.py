@@ -98,6 +98,7 @@ def _serve(
         "threads": settings.threads,
         "device": settings.device,
         "precision": settings.precision,
+        "memory": settings.memory,
     }
     make_engine = functools.partial(EngineClient, ENGINE_COMMAND, boot)
     desk = Desk(store, menu, run_blocking, app.publish, make_engine)

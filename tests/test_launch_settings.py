@@ -19,6 +19,7 @@ EXAMPLES = {
     "threads": "3",
     "device": "cuda:1",
     "precision": "bf16",
+    "memory": "900",
     "log_level": "debug",
     "async_mode": "threading",
     "fake_models": "paced-50,slow-load",

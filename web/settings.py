@@ -33,6 +33,7 @@ class Settings:
     threads: int
     device: str
     precision: str
+    memory: int
     log_level: str
     async_mode: str
     fake_models: tuple[str, ...]
@@ -132,6 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "precision", "fp32", _one_of("auto", "fp32", "bf16", "int8"), "number format of models: auto, fp32, bf16, int8"
     ),
+    Setting("memory", "4000", _whole(1, 10_000_000), "MB that loaded models may take together"),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
     Setting("async_mode", "eventlet", _one_of("eventlet", "threading"), "how connections are served"),
     Setting("fake_models", "", _fakes, "offer test models that need no weights", bare="yes"),

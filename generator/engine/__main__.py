@@ -24,7 +24,7 @@ EXIT_CRASHED = 5
 
 
 def main() -> None:
-    """Options: `{port, token, threads?, device?, precision?, root?, libraries?}`.
+    """Options: `{port, token, threads?, device?, precision?, memory?, root?, libraries?}`, `memory` in MB.
 
     `libraries: false` leaves torch and transformers unimported until a model needs them."""
     try:
@@ -61,6 +61,7 @@ def _load_options(given: dict[str, Any]) -> LoadOptions:
         device=str(given.get("device") or "auto"),
         precision=str(given.get("precision") or "auto"),
         threads=int(given.get("threads") or 0),
+        memory=int(given.get("memory") or 4000) * 10**6,
     )
 
 

@@ -80,7 +80,6 @@ class Loop:
         elif isinstance(command, Unload):
             self.roster.close_model(command.model)
         elif isinstance(command, LoadFinished):
-            self.models.finish(command)
             self.roster.model_finished(command)
         elif isinstance(command, Set):
             self.roster.set(command)
@@ -97,6 +96,7 @@ class Loop:
         works = model.scheduler.schedule(ready, model.step_budget.tokens)
         if not works:
             return min((sequence.ready_at - now for sequence in pending if sequence.ready_at > now), default=None)
+        self.models.use(model)
         try:
             logits = self._forward(model, works)
         except Interrupted:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from generator.engine.fake import load_fake
+from generator.engine.footprint import footprint
 from generator.engine.log import log
 from generator.engine.runner import LoadFailed, LoadOptions, Runner
 from generator.engine.scheduler import Scheduler
@@ -37,13 +38,18 @@ class StepBudget:
 
 @dataclass(eq=False)
 class LoadedModel:
+    """`last_used` counts, as all models' uses are counted."""
+
     spec: ModelSpec
     runner: Runner
     scheduler: Scheduler = field(init=False)
     step_budget: StepBudget = field(default_factory=StepBudget)
+    num_bytes: int = field(init=False)
+    last_used: int = 0
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.runner.num_slots)
+        self.num_bytes = footprint(self.runner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,22 @@ class Models:
         self._finished = finished
         self._loading: set[str] = set()
         self._failures: dict[str, tuple[float, str]] = {}
+        self._uses = 0
         self.loaded: dict[str, LoadedModel] = {}
+
+    @property
+    def is_over_memory(self) -> bool:
+        return sum(model.num_bytes for model in self.loaded.values()) > self._options.memory
+
+    def use(self, model: LoadedModel) -> None:
+        """It writes, or somebody just asked for it: the others go first when memory is short."""
+        self._uses += 1
+        model.last_used = self._uses
 
     def load(self, spec: ModelSpec) -> None:
         """Begin to load unless that is under way; a loaded model is announced again."""
         if spec.key in self.loaded:
-            self._announce(self.loaded[spec.key])
+            self.announce(self.loaded[spec.key])
         elif spec.key not in self._loading:
             self._loading.add(spec.key)
             self._publish(Status(spec, "loading"))
@@ -84,25 +100,31 @@ class Models:
 
     def add(self, spec: ModelSpec, runner: Runner) -> LoadedModel:
         model = self.loaded[spec.key] = LoadedModel(spec, runner)
-        self._announce(model)
+        self.use(model)
         return model
 
-    def finish(self, result: LoadFinished) -> None:
+    def finish(self, result: LoadFinished) -> LoadedModel | None:
+        """The model that was loaded; None if there is none, or nobody wants it any more."""
         if result.spec.key not in self._loading:
-            return  # Unloaded meanwhile.
+            return None
         self._loading.discard(result.spec.key)
         if result.runner is None:
-            self._failures[result.spec.key] = time.monotonic(), result.reason
-            self._publish(Status(result.spec, "failed", reason=result.reason))
-        else:
-            self.add(result.spec, result.runner)
+            self.fail(result.spec, result.reason)
+            return None
+        return self.add(result.spec, result.runner)
+
+    def fail(self, spec: ModelSpec, reason: str) -> None:
+        """There is no such model, for a while."""
+        self.loaded.pop(spec.key, None)
+        self._failures[spec.key] = time.monotonic(), reason
+        self._publish(Status(spec, "failed", reason=reason))
 
     def unload(self, spec: ModelSpec) -> None:
         self._loading.discard(spec.key)
         self.loaded.pop(spec.key, None)
         self._publish(Status(spec, "unloaded"))
 
-    def _announce(self, model: LoadedModel) -> None:
+    def announce(self, model: LoadedModel) -> None:
         runner = model.runner
         self._publish(Status(model.spec, "ready", progress=1.0, window=runner.window, precision=runner.precision))
 

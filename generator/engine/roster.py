@@ -19,6 +19,7 @@ from generator.messages import Alternatives, AlternativesReady, Budget, Event, F
 from generator.sampling_settings import SamplingSettings
 
 _MAX_ASKED = 64
+_NO_ROOM = "There is no memory for another model while those that are loaded write; pause them, or raise --memory."
 _UNREADABLE = "The text could not be read by the model's tokenizer."
 
 
@@ -65,7 +66,9 @@ class Roster:
         model = self._models.loaded.get(command.model.key)
         if model is not None:
             self._place(entry, model)
-        elif reason := self._models.recent_failure(command.model):
+            return
+        entry.sequence = None
+        if reason := self._models.recent_failure(command.model):
             self._refuse(command, "model_unavailable", reason)
         else:
             self._models.load(command.model)
@@ -77,6 +80,8 @@ class Roster:
         entry.budget = command.budget
         if entry.sequence is not None:
             entry.sequence.set_budget(command.budget)
+        if command.budget and entry.command.model.key not in self._models.loaded:
+            self._models.load(entry.command.model)
 
     def drop(self, sequence_id: str) -> None:
         entry = self._entries.pop(sequence_id, None)
@@ -91,13 +96,17 @@ class Roster:
 
     def model_finished(self, result: LoadFinished) -> None:
         """The model is there, or never will be: take up those who wait for it."""
-        model = self._models.loaded.get(result.spec.key)
-        waiting = [e for e in self._entries.values() if e.command.model.key == result.spec.key and not e.sequence]
-        for entry in waiting:
-            if model is not None:
+        model, reason = self._models.finish(result), result.reason
+        if model is not None and not self._make_room(model):
+            self._models.fail(result.spec, reason := _NO_ROOM)
+            model = None
+        if model is not None:
+            self._models.announce(model)
+        for entry in [e for e in self._entries.values() if e.command.model.key == result.spec.key]:
+            if model is None:
+                self._refuse(entry.command, "model_unavailable", reason)
+            elif entry.sequence is None:
                 self._place(entry, model)
-            else:
-                self._refuse(entry.command, "model_unavailable", result.reason)
         asked, self._asked = self._asked, []
         for command in asked:
             if command.model.key != result.spec.key:
@@ -105,7 +114,23 @@ class Roster:
             elif model is not None:
                 self.probe(command)
             else:
-                self._publish(AlternativesReady(command.request, 0, 0, (), result.reason))
+                self._publish(AlternativesReady(command.request, 0, 0, (), reason))
+
+    def _make_room(self, wanted: LoadedModel) -> bool:
+        """Unload what was not used for longest, never a model that is writing, until there is memory for `wanted`."""
+        while self._models.is_over_memory and len(self._models.loaded) > 1:
+            others = [model for model in self._models.loaded.values() if model is not wanted]
+            idle = [model for model in others if not any(map(_is_at_work, self.sequences_of(model)))]
+            if not idle:
+                return False
+            self._unload_idle(min(idle, key=lambda model: model.last_used))
+        return True
+
+    def _unload_idle(self, model: LoadedModel) -> None:
+        """Its sequences stay as they are, but for what was computed: they go on when the model is there again."""
+        for sequence in self.sequences_of(model):
+            model.scheduler.release(sequence)
+        self._models.unload(model.spec)
 
     def close_model(self, spec: ModelSpec) -> None:
         """Unload: its sequences cannot go on until their next context."""
@@ -207,3 +232,7 @@ class Roster:
 
     def _refuse(self, command: Set, code: str, message: str) -> None:
         self._publish(Failed(command.sequence, command.epoch, code, message))
+
+
+def _is_at_work(sequence: Sequence) -> bool:
+    return sequence.num_pending > 0 or (sequence.budget > 0 and not sequence.is_stopped)

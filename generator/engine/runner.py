@@ -25,12 +25,14 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """`root` is where relative folders are; `device` and `precision` may be `auto`; `threads` 0 is torch's choice."""
+    """`root` is where relative folders are; `device` and `precision` may be `auto`; `threads` 0 is torch's choice.
+    `memory` is how many bytes the loaded models may take together."""
 
     root: Path
     device: str = "auto"
     precision: str = "auto"
     threads: int = 0
+    memory: int = 4000 * 10**6
 
 
 @dataclass(frozen=True, slots=True)
