@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from web import concurrency
-from web.settings import Settings, SettingsError, parse
+from web.settings import Settings, SettingsError, parse, take_command
 
 
-def _settings() -> Settings:
+def _settings() -> tuple[tuple[str, Path] | None, Settings]:
+    """A command that is to be run instead of the server, if there is one, and the settings."""
     try:
-        return parse(sys.argv[1:], os.environ)
+        command, arguments = take_command(sys.argv[1:])
+        return command, parse(arguments, os.environ)
     except SettingsError as error:
         sys.exit(_complaint(str(error)))
 
@@ -40,38 +43,38 @@ def _async_mode(settings: Settings) -> str:
 
 
 if __name__ == "__main__":
-    SETTINGS = _settings()
-    MODE = _async_mode(SETTINGS)
+    COMMAND, SETTINGS = _settings()
+    MODE = concurrency.THREADING if COMMAND else _async_mode(SETTINGS)
 
 import functools
 import logging
 import socket
-from pathlib import Path
 
 from generator.desk import Desk
 from generator.engine_client import ENGINE_COMMAND, EngineClient
 from generator.library import Library
 from generator.menu import Menu
 from generator.model_hub import Hub
+from generator.retention import Retention
+from stories import folder
 from stories.store import Store, StoreError
 from web.app import Edge, WebApp
+from web.logs import log_to_stderr
 from web.owner import signing_key
 from web.serving import serve_until_stopped
 
 ROOT = Path(__file__).resolve().parent
-DATABASE = "stories.db"
-KEY_FILE = "secret.key"
 
 log = logging.getLogger("storygen")
 
 
 def main(settings: Settings, mode: str) -> int:
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr(settings.log_level, settings.log_format)
     run_blocking = concurrency.blocking_runner(mode)
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-        key = signing_key(settings.data / KEY_FILE)
-        store = run_blocking(Store, settings.data / DATABASE)
+        hold = folder.Hold(settings.data)
+        key = signing_key(settings.data / folder.KEY_FILE)
+        store = run_blocking(Store, settings.data / folder.DATABASE)
     except (OSError, StoreError) as error:
         return _complaint(f"Stories cannot be kept in {settings.data}: {error}")
     try:
@@ -79,6 +82,22 @@ def main(settings: Settings, mode: str) -> int:
     except OSError as error:
         return _complaint(_why_not_listening(settings, error))
     _serve(settings, mode, key, store, run_blocking, listener)
+    hold.close()
+    return 0
+
+
+def copy(command: str, file: Path, data: Path) -> int:
+    """Back up or restore the stories in `data`."""
+    try:
+        if command == "backup":
+            folder.backup(data, file)
+            done = f"The stories are in {file}; keep {data / folder.KEY_FILE} as well, which tells whose they are."
+        else:
+            before = folder.restore(data, file)
+            done = f"The stories of {file} are back." + (f" Those before are in {before}." if before else "")
+    except (OSError, StoreError) as error:
+        return _complaint(f"That did not work: {error}")
+    print(done)  # noqa: T201
     return 0
 
 
@@ -104,8 +123,10 @@ def _serve(
     desk = Desk(store, menu, run_blocking, app.publish, make_engine)
     app.connect(desk, Library(store, menu, run_blocking, desk), menu)
     app.start_tasks()
+    retention = Retention(store, run_blocking, desk, settings.keep_days)
 
     def close() -> None:
+        retention.close()
         desk.close()
         run_blocking(store.close)
 
@@ -120,4 +141,4 @@ def _why_not_listening(settings: Settings, error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(SETTINGS, MODE))
+    sys.exit(copy(*COMMAND, SETTINGS.data) if COMMAND else main(SETTINGS, MODE))

@@ -111,6 +111,14 @@ class Desk:
                 del self._sessions[session.draft]
                 session.end()
 
+    def discard_unused(self, drafts: Sequence[str], delete: Callable[[], None]) -> bool:
+        """Like `discard`, but only if none of them is open. Returns whether it did."""
+        with self._lock:
+            if any(draft in self._sessions for draft in drafts):
+                return False
+            delete()
+            return True
+
     def menu_changed(self) -> None:
         for session in list(self._sessions.values()):
             session.surroundings_changed()

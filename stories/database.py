@@ -17,7 +17,7 @@ from stories.errors import Damaged, SchemaTooNew, StorageFailed, StoreError, sto
 _SETTINGS = ("foreign_keys = ON", "trusted_schema = OFF", "busy_timeout = 2000")
 # FULL: what was committed survives a power cut, not only a crash of the program.
 _DURABILITY = ("journal_mode = WAL", "synchronous = FULL")
-_SIDE_FILES = ("-wal", "-shm")
+SIDE_FILES = ("-wal", "-shm")
 
 
 def migrations() -> list[str]:
@@ -41,7 +41,7 @@ def open_database(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
         _prepare(connection, path, scripts)
     except Damaged as error:
         connection.close()
-        raise Damaged(_move_aside(path)) from error
+        raise Damaged(_set_aside(path)) from error
     except BaseException:
         connection.close()
         raise
@@ -108,14 +108,19 @@ def _migrate(connection: sqlite3.Connection, script: str, version: int) -> None:
         raise
 
 
-def _move_aside(path: Path) -> str:
-    """Rename the file and what belongs to it, and say so."""
-    aside = _unused(path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
+def move_aside(path: Path, why: str) -> Path | None:
+    """Rename the file and what belongs to it; returns its new path, None where there is none. Raises OSError."""
+    aside = _unused(path.with_name(f"{path.name}.{why}"))
+    for suffix in ("", *SIDE_FILES):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside if aside.exists() else None
+
+
+def _set_aside(path: Path) -> str:
     try:
-        for suffix in ("", *_SIDE_FILES):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
+        aside = move_aside(path, f"damaged-{time.strftime('%Y%m%d-%H%M%S')}")
     except OSError as error:
         return f"{path} is damaged and could not be moved aside ({error}); move it away, then start again."
     return f"{path} is damaged. It was moved to {aside}; start again to begin with no stories, or put a copy back."

@@ -21,6 +21,8 @@ EXAMPLES = {
     "precision": "bf16",
     "memory": "900",
     "log_level": "debug",
+    "log_format": "json",
+    "keep_days": "90",
     "async_mode": "threading",
     "fake_models": "paced-50,slow-load",
     "public_origin": "https://stories.example.org",

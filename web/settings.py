@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("backup", "restore")  # instead of serving
 
 
 class SettingsError(ValueError):
@@ -35,6 +36,8 @@ class Settings:
     precision: str
     memory: int
     log_level: str
+    log_format: str
+    keep_days: int
     async_mode: str
     fake_models: tuple[str, ...]
     public_origin: str | None
@@ -135,11 +138,22 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("memory", "4000", _whole(1, 10_000_000), "MB that loaded models may take together"),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
+    Setting("log_format", "text", _one_of("text", "json"), "text, or json for one object a line"),
+    Setting("keep_days", "0", _whole(0, 36_500), "delete stories unchanged for so many days; 0 keeps them all"),
     Setting("async_mode", "eventlet", _one_of("eventlet", "threading"), "how connections are served"),
     Setting("fake_models", "", _fakes, "offer test models that need no weights", bare="yes"),
     Setting("public_origin", "", _origin, "address under which others reach it, such as https://stories.example.org"),
     Setting("behind_proxy", "no", _yes_or_no, "trust X-Forwarded headers of one proxy", bare="yes"),
 )
+
+
+def take_command(argv: Sequence[str]) -> tuple[tuple[str, Path] | None, list[str]]:
+    """`backup FILE` or `restore FILE` at the head of the arguments, and the rest. Raises SettingsError."""
+    if not argv or argv[0] not in COMMANDS:
+        return None, list(argv)
+    if len(argv) < 2 or argv[1].startswith("-"):
+        raise SettingsError(f"{argv[0]} needs the name of a file, such as {argv[0]} stories.backup.")
+    return (argv[0], Path(argv[1]).expanduser()), list(argv[2:])
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -175,7 +189,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="server.py", description="StoryGen, a live writing desk.", allow_abbrev=False)
+    words = "StoryGen, a live writing desk. First of all may come: backup FILE, or restore FILE."
+    parser = _Parser(prog="server.py", description=words, allow_abbrev=False)
     for setting in SETTINGS:
         bare: dict[str, Any] = {} if setting.bare is None else {"nargs": "?", "const": setting.bare}
         default = f" (default: {setting.default})" if setting.default else ""

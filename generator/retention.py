@@ -1,0 +1,59 @@
+"""Retention: deletes stories that nobody has changed for a long time, where a host asks for that.
+
+Owns when it looks and which stories it spares: those that somebody has open. Knows nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+
+from generator.committer import RunBlocking
+from generator.desk import Desk
+from stories.store import Store, StoreError, UnknownStory
+
+LOOK_SECONDS = 3600.0
+_DAY_SECONDS = 24 * 3600
+
+log = logging.getLogger(__name__)
+
+
+class Retention:
+    """Looks at once, then every hour, until `close`. With `days` 0 it keeps everything and never looks."""
+
+    def __init__(self, store: Store, run_blocking: RunBlocking, desk: Desk, days: int) -> None:
+        self._store, self._run_blocking, self._desk, self._days = store, run_blocking, desk, days
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="retention", daemon=True)
+        if days:
+            self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._days:
+            self._thread.join()
+
+    def delete_old(self, now: float) -> int:
+        """Delete what is too old at `now`, in seconds since 1970. Returns how many stories that were."""
+        deleted = 0
+        for owner, story, drafts in self._run_blocking(self._store.untouched, now - self._days * _DAY_SECONDS):
+            if self._closed.is_set():
+                break
+            delete = functools.partial(self._run_blocking, self._store.delete_story, owner, story)
+            try:
+                deleted += self._desk.discard_unused(drafts, delete)
+            except UnknownStory:
+                continue  # its owner was faster
+        return deleted
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                if deleted := self.delete_old(time.time()):
+                    log.info("deleted %d stories that were unchanged for %d days", deleted, self._days)
+            except StoreError as error:
+                log.error("old stories could not be deleted: %s", error)
+            if self._closed.wait(LOOK_SECONDS):
+                return

@@ -1,0 +1,101 @@
+"""What the server keeps and for how long: backups beside it, one server per folder, old stories, and logs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.app.server import ROOT, AppServer, running_server
+from tests.web.raw_page import RawPage, ask
+
+pytestmark = pytest.mark.app
+
+MODE = "eventlet"
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "server.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_a_backup_beside_a_running_server_comes_back(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "stories.backup"
+    with running_server(data, MODE) as app:
+        draft = app.draft(prompt="Worth keeping")
+        done = run("backup", file, "--data", data)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "secret.key" in done.stdout
+        assert ask(app.port, "DELETE", f"/api/drafts/{draft}", Cookie=app.cookie).status == 204
+        refused = run("restore", file, "--data", data)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+        assert "another StoryGen is using this folder" in refused.stderr
+        second = run("--port", "0", "--no-browser", "--data", data)
+        assert (second.returncode, len(second.stderr.splitlines())) == (2, 1)
+        assert "another StoryGen is using this folder" in second.stderr
+    assert run("restore", file, "--data", data).returncode == 0
+    with running_server(data, MODE) as again:
+        again.cookie = f"storygen_{again.port}={app.cookie.partition('=')[2]}"
+        assert again.text(draft) == "Worth keeping"
+
+
+@pytest.mark.parametrize("arguments", [("backup",), ("backup", "--data"), ("restore", "/nowhere/x"), ("bakup", "x")])
+def test_a_command_that_cannot_be_done_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ended = run(*arguments, *(() if arguments[-1] == "--data" else ("--data", tmp_path)))
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+
+
+def test_old_stories_are_deleted_where_that_is_asked_for(tmp_path: Path) -> None:
+    with running_server(tmp_path, MODE) as app:
+        app.draft(title="Old")
+        app.draft(title="Young")
+    with closing(sqlite3.connect(tmp_path / "stories.db")) as connection:
+        connection.execute("UPDATE story SET updated = updated - 3 * 86400 WHERE title = 'Old'")
+        connection.commit()
+    with running_server(tmp_path, MODE, options=("--keep-days", "2")) as again:
+        again.cookie = f"storygen_{again.port}={app.cookie.partition('=')[2]}"
+        page_until(again, {"Young"})
+
+
+def page_until(app: AppServer, titles: set[str]) -> None:
+    for _ in range(500):
+        shown = {story["title"] for story in app.get("/api/stories")["stories"]}
+        if shown == titles:
+            return
+        time.sleep(0.02)
+    raise AssertionError(shown)
+
+
+def test_the_log_has_one_object_a_line_and_no_word_of_a_story(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    options = ("--log-format", "json", "--log-level", "debug")
+    with running_server(tmp_path / "data", MODE, log=log, options=options) as app:
+        draft = app.draft(mode="prompt", prompt="Zanzibar premise", title="Zanzibar title")
+        with RawPage(app.port, app.cookie) as page:
+            page.call("open", {"draft": draft})
+            edit = {"revision": 0, "client": "c" * 32, "updates": [{"changes": [[0, "Zanzibar text"]]}]}
+            assert page.call("edit", {"draft": draft, **edit})["ok"]
+            page.send(f'42/story,9["edit",{{"draft":"{draft}","Zanzibar":["Zanzibar"]}}]')
+            page.send(f'42/story,99["Zanzibar",{{"draft":"{draft}"}}]')
+            assert not page.ack(99)["ok"]
+            page.send("nonsense Zanzibar")
+            assert page.is_hung_up(), "that is no packet at all"
+        app.get(f"/api/drafts/{draft}/export?format=Zanzibar")
+        ask(app.port, "POST", "/api/stories", '{"mode": "Zanzibar"}', Cookie=app.cookie)
+        app.engine().kill()
+        for _ in range(500):
+            if "generator.engine_client" in log.read_text():
+                break
+            time.sleep(0.02)
+        secret = app.cookie.partition("=")[2]
+    written = log.read_text()
+    lines = [json.loads(line) for line in written.splitlines() if not line.startswith("engine: ")]
+    assert any("engine" in line["message"] for line in lines)
+    assert "Zanzibar" not in written
+    assert secret not in written

@@ -1,0 +1,64 @@
+"""What is old is deleted, what is open or young is not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from generator.retention import Retention
+from stories.spans import Spans
+from stories.store import NewDraft, NewStory, Store
+from stories.update import USER
+
+DAY = 24 * 3600
+
+
+class OpenDrafts:
+    """As much of a desk as is asked for."""
+
+    def __init__(self, *drafts: str) -> None:
+        self._open = set(drafts)
+
+    def discard_unused(self, drafts: Sequence[str], delete: Callable[[], None]) -> bool:
+        if self._open & set(drafts):
+            return False
+        delete()
+        return True
+
+
+def store_with(path: Path, *names: str) -> Store:
+    store = Store(path / "stories.db")
+    for name in names:
+        drafts = tuple(NewDraft(f"{name}{n}", "m", {"model": "m"}, "", Spans.of(0, USER)) for n in range(2))
+        store.create_story("me", NewStory(name, name, "continue", drafts))
+    return store
+
+
+def retention(store: Store, desk: Any, days: int) -> Retention:
+    return Retention(store, lambda function, *given: function(*given), desk, days)
+
+
+def titles(store: Store) -> set[str]:
+    return {story.title for story in store.stories("me")}
+
+
+def test_old_stories_go_unless_somebody_has_one_open(tmp_path: Path) -> None:
+    with closing(store_with(tmp_path, "old", "opened")) as store:
+        keeper = retention(store, OpenDrafts("opened1"), 30)
+        try:
+            assert keeper.delete_old(time.time() + 29 * DAY) == 0
+            assert titles(store) == {"old", "opened"}
+            assert keeper.delete_old(time.time() + 31 * DAY) == 1
+            assert titles(store) == {"opened"}
+        finally:
+            keeper.close()
+
+
+def test_without_days_nothing_is_ever_deleted(tmp_path: Path) -> None:
+    with closing(store_with(tmp_path, "old")) as store:
+        keeper = retention(store, OpenDrafts(), 0)
+        keeper.close()
+        assert titles(store) == {"old"}

@@ -1,0 +1,36 @@
+"""Log lines: one object each where that is asked for, and nothing that lets a stranger write lines of his own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from web.logs import JsonFormat, TextFormat
+
+
+def record(message: str, *values: object, failed: bool = False) -> logging.LogRecord:
+    problem = None
+    if failed:
+        try:
+            raise ValueError("no\nsuch thing")
+        except ValueError:
+            problem = sys.exc_info()
+    return logging.LogRecord("web.x", logging.WARNING, "x.py", 1, message, values, problem)
+
+
+def test_one_object_a_line() -> None:
+    line = JsonFormat().format(record("%s said", "ev\x1b[31mil\n{}", failed=True))
+    assert "\n" not in line
+    entry = json.loads(line)
+    assert entry.keys() == {"time", "level", "logger", "message", "exception"}
+    assert (entry["level"], entry["logger"], entry["message"]) == ("warning", "web.x", "ev\x1b[31mil\n{} said")
+    assert "\x1b" not in line
+
+
+def test_nobody_writes_lines_of_his_own() -> None:
+    text = TextFormat().format(record("%s", "one\n2026-01-01 00:00:00 ERROR forged\r\x1b[2J", failed=True))
+    first, *rest = text.split("\n")
+    assert first.endswith("WARNING one")
+    assert all(line.startswith("    ") for line in rest)
+    assert not {"\r", "\x1b"} & set(text)
