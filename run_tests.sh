@@ -50,6 +50,14 @@ provide_chromium() { # the system's where it can be installed, otherwise Playwri
     $python -m playwright install chromium
 }
 
+provide_nginx() { # its program alone, unpacked beside the tests: installing the package would start a server
+    command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] && return
+    command -v apt-get >/dev/null || return
+    mkdir -p .test-tools/nginx
+    [ -x .test-tools/nginx/usr/sbin/nginx ] ||
+        (cd .test-tools/nginx && apt-get download -qq nginx && dpkg -x nginx_*.deb .)
+}
+
 check_client() {
     before=$(cksum static/*)
     (cd client && npm ci --no-audit --no-fund && npm run check && npm test && npm run build) || return
@@ -66,6 +74,7 @@ python=.venv/bin/python
 if [ "$fast" = no ]; then
     has_node || provide_node || exit 1
     provide_chromium || exit 1
+    provide_nginx || echo "There is no nginx: the tests behind it are skipped." >&2
     STORYGEN_TEST_CHROMIUM=$(find_chromium) && export STORYGEN_TEST_CHROMIUM
 fi
 

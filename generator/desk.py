@@ -23,6 +23,7 @@ from generator.surroundings import Publish, Surroundings
 from stories.store import Store, StoreError, UnknownDraft
 
 SWEEP_SECONDS = 5.0
+PROBE_SECONDS = 2.0
 MAX_OPEN = 4_000
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class Desk:
             expect=self._expect,
             stored_updates=functools.partial(run_blocking, store.updates),
         )
+        self._probed = -PROBE_SECONDS
+        self._problem: str | None = None
         self._closed = threading.Event()
         self._engine.start()
         self._sweeper = threading.Thread(target=self._sweep, name="sweeper", daemon=True)
@@ -79,6 +82,18 @@ class Desk:
     @property
     def engine_is_up(self) -> bool:
         return self._engine.is_up
+
+    def storage_problem(self) -> str | None:
+        """Why nothing can be stored just now, as a sentence; looked at every two seconds at most."""
+        now = time.monotonic()
+        if now > self._probed + PROBE_SECONDS:
+            self._probed = now
+            try:
+                self._run_blocking(self._store.probe)
+                self._problem = None
+            except StoreError as error:
+                self._problem = str(error)
+        return self._problem
 
     def session(self, owner: str, draft: str) -> Session:
         """The draft's session, opened when needed. Raises SessionError `unknown_draft`, also for another owner's, or

@@ -60,6 +60,7 @@ class WebApp:
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
+        self._is_stopping = False
         self.metrics = Metrics()
         self.flask = Flask("storygen", root_path=str(edge.root), static_folder=None)
         self.flask.url_map.merge_slashes = False  # it would answer with a redirect to another path
@@ -79,7 +80,7 @@ class WebApp:
 
     def connect(self, desk: Desk, library: Library, menu: Menu) -> None:
         """Add the routes and events, which all end at the desk or the library."""
-        namespace = StoryNamespace(desk, self._owners, self._broadcaster, self.metrics, self._guard.is_full)
+        namespace = StoryNamespace(desk, self._owners, self._broadcaster, self.metrics, self._is_full)
         self._socketio.on_namespace(namespace)
         aside = [name for name, event in EVENTS.items() if event.aside]
         self._guard.answer_with(EVENTS, aside, namespace.answer, self._broadcaster.answered)
@@ -87,8 +88,11 @@ class WebApp:
         _answer_errors(self.flask)
         self.flask.register_blueprint(rest(library, menu))
         self.flask.register_blueprint(pages(self._edge.root / "static", self._owners))
-        self.flask.register_blueprint(health(desk, self.metrics))
+        self.flask.register_blueprint(health(desk, self.metrics, lambda: self._is_stopping))
         self._menu = menu
+
+    def _is_full(self) -> bool:
+        return self._is_stopping or self._guard.is_full()
 
     def start_tasks(self) -> None:
         """What runs beside the requests: the lag probe, and what looks every two seconds."""
@@ -96,7 +100,8 @@ class WebApp:
         self._socketio.start_background_task(self._tick_for_ever)
 
     def close_connections(self) -> None:
-        """Hang up on every page; without this the server would wait for them."""
+        """Hang up on every page, and let none in again; without this the server would wait for them."""
+        self._is_stopping = True
         self._guard.close_all()
 
     def _tick_for_ever(self) -> None:

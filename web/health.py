@@ -6,6 +6,7 @@ Knows nothing of stories. `/metrics` answers this computer only, and not what a 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from generator.desk import Desk
 
 
-def health(desk: Desk, metrics: Metrics) -> Blueprint:
+def health(desk: Desk, metrics: Metrics, is_stopping: Callable[[], bool]) -> Blueprint:
     site = Blueprint("health", __name__)
 
     @site.get("/livez")
@@ -28,7 +29,11 @@ def health(desk: Desk, metrics: Metrics) -> Blueprint:
 
     @site.get("/readyz")
     def readyz() -> tuple[dict[str, Any], int]:
-        """Whether a model can write now. Editing works without."""
+        """Whether stories can be stored and a model can write. Editing works while the engine is down."""
+        if is_stopping():
+            return {"state": "stopping"}, 503
+        if desk.storage_problem() is not None:
+            return {"state": "storage"}, 503
         return ({"state": "ready"}, 200) if desk.engine_is_up else ({"state": "engine_down"}, 503)
 
     @site.get("/metrics")

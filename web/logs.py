@@ -1,7 +1,7 @@
 """How the log is written: to standard error, for people or, one JSON object a line, for programs.
 
-Owns the two formats. No story text, title, premise or cookie is ever given to a logger. Control characters of what comes
-from outside are escaped here, so that nobody writes lines of his own.
+Owns the two formats. No story text, title, premise or cookie is ever given to a logger. Control characters of what
+comes from outside are escaped here, so that nobody writes lines of his own.
 """
 
 from __future__ import annotations

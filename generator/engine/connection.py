@@ -33,7 +33,7 @@ class Connection:
             with self._sending:
                 write_frame(self._socket, encode(event))
         except ConnectionClosed:
-            leave(EXIT_PARENT_GONE, "the web process is gone")
+            leave(EXIT_PARENT_GONE)
 
     def start_reading(self, on_command: Callable[[Command], None]) -> None:
         """`on_command` is called on the reader thread, for every command but `Ping`."""
@@ -50,13 +50,15 @@ class Connection:
                 else:
                     raise MalformedMessage(f"{message.kind} is not a command")
         except ConnectionClosed:
-            leave(EXIT_PARENT_GONE, "the web process is gone")
+            leave(EXIT_PARENT_GONE)
         except (FrameError, MalformedMessage) as error:
             leave(EXIT_MALFORMED, f"the web process sent something malformed: {error}")
 
 
-def leave(code: int, reason: str) -> None:
-    """End the process from whatever thread notices that it must end."""
-    log(reason)
+def leave(code: int, reason: str = "") -> None:
+    """End the process from whatever thread notices that it must end. Its parent's end needs no words: it was told to
+    stop, or cannot read them any more."""
+    if reason:
+        log(reason)
     sys.stderr.flush()
     os._exit(code)

@@ -30,11 +30,12 @@ class _Broken(Exception):
 
 
 class StubbornPage(PageText):
-    """`origin` is what the server calls itself, which is not where a proxy listens."""
+    """`address` is where to connect to, such as `ws://127.0.0.1:5000`; `origin` is what the server calls itself.
+    `options` go to websocket-client."""
 
-    def __init__(self, port: int, cookie: str, draft: str, origin: str) -> None:
+    def __init__(self, address: str, cookie: str, draft: str, origin: str, **options: Any) -> None:
         super().__init__(draft)
-        self._port, self._cookie, self._origin = port, cookie, origin
+        self._address, self._options = address, {"cookie": cookie, "origin": origin, **options}
         self.connections = 0
         self.acked_revision = 0
         self.refusals: list[Json] = []
@@ -121,10 +122,7 @@ class _Conversation:
     def __init__(self, page: StubbornPage) -> None:
         self._page = page
         self._socket = websocket.create_connection(
-            f"ws://127.0.0.1:{page._port}/socket.io/?EIO=4&transport=websocket",
-            timeout=ANSWER_SECONDS,
-            cookie=page._cookie,
-            origin=page._origin,
+            f"{page._address}/socket.io/?EIO=4&transport=websocket", timeout=ANSWER_SECONDS, **page._options
         )
         self._tcp: Any = self._socket.sock  # websocket-client lets go of it unclosed when the server hangs up
         self._number = 0

@@ -53,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
 def suffer(folder: Path, fault: Callable[[Path], AbstractContextManager[None]], sentence: str) -> None:
     with running_server(folder, "eventlet", fakes="paced-30") as app:
         draft = app.draft()
-        with StubbornPage(app.port, app.cookie, draft, f"http://127.0.0.1:{app.port}") as page:
+        with StubbornPage(f"ws://127.0.0.1:{app.port}", app.cookie, draft, f"http://127.0.0.1:{app.port}") as page:
             page.type("一")
             page.settle()
             with fault(folder):
@@ -64,6 +64,7 @@ def suffer(folder: Path, fault: Callable[[Path], AbstractContextManager[None]], 
                 assert not page.is_saved
                 assert "二" not in app.text(draft), "what is not on disk is shown to nobody"
                 assert ask(app.port, "GET", "/livez").status == 200
+                assert app.get("/readyz") == {"state": "storage"}
             page.type("三")
             page.settle()
             assert all(app.text(draft).count(to_units(letter)) == 1 for letter in "一二三")

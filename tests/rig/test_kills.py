@@ -97,7 +97,7 @@ class Ordeal:
         with app.page(self._draft) as starter:
             starter.ask("start")
         for number in range(2):
-            page = StubbornPage(app.port, app.cookie, self._draft, f"http://127.0.0.1:{app.port}")
+            page = StubbornPage(f"ws://127.0.0.1:{app.port}", app.cookie, self._draft, f"http://127.0.0.1:{app.port}")
             typist = Typist(pages.enter_context(page), FIRST_LETTER + number * LETTERS, f"{self._seed} {number}")
             typist.start()
             pages.callback(typist.stop)

@@ -36,7 +36,7 @@ def converge(app: AppServer, name: str, seed: str) -> Outcome:
     with (
         FaultProxy(app.port, seed) as network,
         app.page(draft) as other,
-        StubbornPage(network.port, app.cookie, draft, origin) as page,
+        StubbornPage(f"ws://127.0.0.1:{network.port}", app.cookie, draft, origin) as page,
     ):
         other.ask("start")
         for step in range(14):
