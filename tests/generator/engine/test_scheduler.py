@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,14 +90,28 @@ def test_within_an_owners_share_edits_come_first_and_prefills_last() -> None:
     assert [(work.sequence.id, work.count) for work in works] == [("e", 40), ("w", 1), ("f", 23)]
 
 
-def test_one_draft_gets_as_much_as_an_owner_with_fifteen_when_the_step_is_full() -> None:
+@pytest.mark.parametrize("drafts", [(1, 15), (2, 10), (1, 1, 12), (5, 5)])
+def test_owners_write_alike_however_many_drafts_they_have(drafts: tuple[int, ...]) -> None:
     scheduler = Scheduler(16)
-    sequences = [a_sequence("alone", "a"), *(a_sequence(f"b{n}", "b") for n in range(15))]
-    written = run(scheduler, sequences, 300, budget=4)
-    others = [written[f"b{n}"] for n in range(15)]
-    assert written["alone"] == 300
-    assert sum(others) == 900
-    assert max(others) - min(others) <= 1
+    sequences = [
+        a_sequence(f"{owner}{n}", owner) for owner, count in zip("abc", drafts, strict=False) for n in range(count)
+    ]
+    written = run(scheduler, sequences, 600, budget=64)
+    by_owner = Counter[str]()
+    for name, tokens in written.items():
+        by_owner[name[0]] += tokens
+    assert max(by_owner.values()) <= 1.4 * min(by_owner.values())
+    for owner in by_owner:
+        mine = [tokens for name, tokens in written.items() if name[0] == owner]
+        assert max(mine) - min(mine) <= 1
+    # Who has fewest drafts loses no step.
+    assert written["a0"] == 600
+
+
+def test_who_is_alone_writes_with_all_drafts_at_once() -> None:
+    scheduler = Scheduler(16)
+    written = run(scheduler, [a_sequence(str(n), "o") for n in range(16)], 50, budget=64)
+    assert set(written.values()) == {50}
 
 
 def test_more_sequences_than_slots_take_turns() -> None:
