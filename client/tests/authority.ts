@@ -4,6 +4,7 @@
 
 import { ChangeSet, Text } from "@codemirror/state"
 import { rebaseUpdates, type Update } from "@codemirror/collab"
+import { DEFAULTS } from "../src/stores/sampling.ts"
 import {
   type Answer,
   type AuthorRun,
@@ -23,16 +24,7 @@ interface Entry {
   readonly authors: readonly AuthorRun[]
 }
 
-const SAMPLING = {
-  temperature: 1,
-  top_k: 0,
-  top_p: 1,
-  min_p: 0,
-  repetition_penalty: 1,
-  seed: null,
-  min_length: 0,
-  stop_at_end: false,
-}
+const SAMPLING = { ...DEFAULTS, pace: null }
 
 export class Authority {
   readonly log: Entry[] = []

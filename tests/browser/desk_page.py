@@ -58,6 +58,16 @@ class DeskPage:
     def end(self) -> Locator:
         return self.page.locator(".writing-head")
 
+    @property
+    def saved(self) -> Locator:
+        """The bar's reading of what has reached the server."""
+        return self.page.locator(".saved")
+
+    @property
+    def doing(self) -> Locator:
+        """What the sheet's head says of the draft."""
+        return self.page.locator(".doing")
+
     def open(self, story: str = "") -> None:
         self.page.goto(f"{self.address}/#/story/{story}" if story else self.address)
         if story:
@@ -66,6 +76,17 @@ class DeskPage:
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
+
+    def choose_models(self, *names: str) -> None:
+        """On the empty desk: these write, and no others."""
+        chips = self.page.get_by_role("group", name="Models").locator("label")
+        expect(chips.first).to_be_visible()
+        # The last one chosen can't be taken away, so others are added first.
+        for wanted in (True, False):
+            for chip in chips.all():
+                box = chip.locator("input")
+                if (chip.inner_text() in names) is wanted is not box.is_checked() and box.is_enabled():
+                    chip.click()
 
     def start(self) -> None:
         self.button("Start").click()
@@ -78,7 +99,7 @@ class DeskPage:
         self.wait_until_saved()
 
     def wait_until_saved(self) -> None:
-        expect(self.page.get_by_role("status").last).to_have_text("Saved", timeout=PATIENCE_MS)
+        expect(self.saved).to_have_text("Saved", timeout=PATIENCE_MS)
 
     def wait_for_words(self, count: int = 5) -> None:
         """Waits until the model has written `count` more words, as far as they are on screen."""
@@ -90,6 +111,14 @@ class DeskPage:
     def type(self, text: str) -> None:
         """Types where the caret is, key by key."""
         self.page.keyboard.type(text, delay=15)
+
+    def tab_to(self, target: Locator) -> None:
+        """Goes on with the tabulator until the keyboard is there."""
+        for _ in range(60):
+            if target.evaluate("element => element === document.activeElement"):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"the tabulator never reaches {target}")
 
     def caret_to(self, words: str, after: bool = True) -> None:
         """Clicks right behind (or before) the first place where `words` stand on screen."""

@@ -1,78 +1,86 @@
-"""Makes docs/screenshots/: the real program with the bundled model, as a person sees it.
+"""Makes docs/screenshots/: every state of the page, light and dark, on a phone, a desk and a very wide screen.
 
-Run it as `python -m tests.browser.screenshots`. It takes a minute or two: the model really writes.
+Run it as `python -m tests.browser.screenshots [STATE …]`. States are those of `states.py`, with the fake models; one
+picture more, for the README, is of the bundled model, which really writes: that takes a minute.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.app.server import ROOT, running_server
+from tests.app.server import ROOT, AppServer, running_server
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.desk_page import DeskPage
+from tests.browser.desks import pages_of_one_person
+from tests.browser.slow_link import SlowLink
+from tests.browser.states import STATES, State
 
 SCREENSHOTS = ROOT / "docs" / "screenshots"
 HAS_WORDS = "count => (document.querySelector('.cm-content')?.innerText ?? '').split(/\\s+/).length > count"
 WRITES_MS = 180_000
-LOOKS = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
-    "dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
-    "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
-}
+SIZES = ((360, 740), (1440, 900), (2560, 1300))
+SCHEMES = ("light", "dark")
 
 
-def shoot(browser: Browser, address: str, look: str) -> None:
-    context = browser.new_context(**LOOKS[look])  # type: ignore[arg-type]
+def shoot(desk: DeskPage, name: str) -> None:
+    for width, height in SIZES:
+        desk.page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            desk.page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png")
+
+
+def shoot_state(server: AppServer, network: SlowLink, browser: Browser, state: State) -> None:
+    viewport = {"width": SIZES[1][0], "height": SIZES[1][1]}
+    with pages_of_one_person(server, network, browser, viewport=viewport, reduced_motion="reduce") as desks:
+        desk = state(desks)
+        desk.page.wait_for_timeout(600)  # words are counted, and the tape is drawn, every half second
+        shoot(desk, state.__name__.replace("_", "-"))
+        for page in desks.pages:
+            page.complaints.clear()
+
+
+def shoot_bundled(browser: Browser, address: str) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
     desk = DeskPage(context.new_page(), address)
     desk.open()
-    page = desk.page
-    expect(page.get_by_role("button", name="Start writing")).to_be_visible()
-    page.locator("textarea").fill("Once upon a time, in a village by the sea, there lived a lighthouse keeper who")
-    page.get_by_role("button", name="Start writing").click()
-    page.wait_for_function(HAS_WORDS, arg=75, timeout=WRITES_MS)
+    expect(desk.button("Start writing")).to_be_enabled()
+    desk.page.locator("textarea").fill("Once upon a time, in a village by the sea, there lived a lighthouse keeper who")
+    desk.button("Start writing").click()
+    desk.page.wait_for_function(HAS_WORDS, arg=75, timeout=WRITES_MS)
     desk.caret_to_end()
     desk.type(" Suddenly the green dragon sneezed, and")
     desk.wait_until_saved()
     desk.wait_for_words(18)
-    page.screenshot(path=SCREENSHOTS / f"writing-{look}.png")
-    desk.pause()
-    desk.button("Voice").click()
-    page.screenshot(path=SCREENSHOTS / f"voice-{look}.png")
-    context.close()
-    assert not desk.complaints, desk.complaints
-
-
-def shoot_openings(browser: Browser, address: str, look: str) -> None:
-    context = browser.new_context(**LOOKS[look])  # type: ignore[arg-type]
-    desk = DeskPage(context.new_page(), address)
-    desk.open()
-    page = desk.page
-    page.locator("textarea").fill("The letter had been in the drawer for forty years before anyone thought to")
-    page.get_by_role("slider", name="Openings").fill("3")
-    page.get_by_role("spinbutton").fill("60")
-    page.screenshot(path=SCREENSHOTS / f"start-{look}.png")
-    page.get_by_role("button", name="Start writing").click()
-    expect(page.get_by_text("paused at its limit")).to_have_count(3, timeout=WRITES_MS)
-    page.screenshot(path=SCREENSHOTS / f"openings-{look}.png")
+    for scheme in SCHEMES:
+        desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        desk.page.screenshot(path=SCREENSHOTS / f"bundled-{scheme}.png")
     context.close()
 
 
-def main() -> None:
+def main(wanted: list[str]) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as data,
-        running_server(Path(data), "eventlet", fakes="") as server,
-        sync_playwright() as playwright,
-    ):
+    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for look in LOOKS:
-            shoot(browser, f"http://127.0.0.1:{server.port}", look)
-            shoot_openings(browser, f"http://127.0.0.1:{server.port}", look)
+        network = SlowLink()
+        patch.setenv("STORYGEN_PUBLIC_ORIGIN", f"http://127.0.0.1:{network.port}")
+        with running_server(Path(data), "eventlet") as server:
+            network.target = server.port
+            for state in STATES:
+                if not wanted or state.__name__ in wanted:
+                    shoot_state(server, network, browser, state)
+        network.close()
+        patch.undo()
+        if not wanted or "bundled" in wanted:
+            with running_server(Path(data), "eventlet", fakes="") as server:
+                shoot_bundled(browser, f"http://127.0.0.1:{server.port}")
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""A network between browser and server: a TCP relay on loopback that delays, breaks and mends on demand.
+"""A network between browser and server: a TCP relay on loopback that delays, stalls, breaks and mends on demand.
 
 Knows nothing of what it carries. Both directions keep their order, as TCP does.
 """
@@ -18,6 +18,8 @@ class SlowLink:
         self.target = 0
         self.delay = 0.0
         self._is_cut = False
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -30,8 +32,13 @@ class SlowLink:
         self._is_cut = True
         self._call(self._break())
 
+    def stall(self) -> None:
+        """Lets nothing through on open connections, until `mend`; what is under way arrives then."""
+        self._loop.call_soon_threadsafe(self._flows.clear)
+
     def mend(self) -> None:
         self._is_cut = False
+        self._loop.call_soon_threadsafe(self._flows.set)
 
     def close(self) -> None:
         self.cut()
@@ -74,7 +81,7 @@ class SlowLink:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carries bytes from one end to the other until either closes."""
         parcels: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        delivery = asyncio.ensure_future(_deliver(parcels, writer))
+        delivery = asyncio.ensure_future(_deliver(parcels, writer, self._flows))
         try:
             while data := await reader.read(65536):
                 parcels.put_nowait((self._loop.time() + self.delay, data))
@@ -85,11 +92,14 @@ class SlowLink:
             await delivery
 
 
-async def _deliver(parcels: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+async def _deliver(
+    parcels: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, flows: asyncio.Event
+) -> None:
     loop = asyncio.get_running_loop()
     while True:
         due, data = await parcels.get()
         await asyncio.sleep(max(0.0, due - loop.time()))
+        await flows.wait()
         if not data:
             writer.transport.abort()
             return

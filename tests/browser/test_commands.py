@@ -5,26 +5,50 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Desks
+from tests.browser.desk_page import PATIENCE_MS
+from tests.browser.desks import Desks
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
 
-def test_the_main_job_by_keyboard_alone(desks: Desks) -> None:
+def test_the_whole_job_by_keyboard_alone(desks: Desks) -> None:
     desk = desks.open()
     page = desk.page
     desk.type("Once upon a time")
-    page.keyboard.press("Control+Enter")
+    models = page.get_by_role("group", name="Models")
+    preset = models.locator("label:has(:checked)").inner_text()
+    desk.tab_to(models.get_by_label("Fake", exact=True))
+    if preset != "Fake":
+        page.keyboard.press("Space")
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Space")
+    expect(models.locator("input:checked")).to_have_count(1)
+    desk.tab_to(page.get_by_role("slider", name="Openings"))
+    page.keyboard.press("ArrowRight")
+    desk.tab_to(desk.button("Start writing"))
+    page.keyboard.press("Enter")
+    expect(desk.doing.filter(has_text="paused at its limit")).to_have_count(2, timeout=PATIENCE_MS)
+    page.keyboard.press("Alt+d")
+    page.keyboard.press("Alt+g")
+    expect(desk.doing).to_have_count(1)
     expect(desk.button("Pause")).to_be_visible()
     desk.wait_for_words()
+    page.keyboard.press("Alt+t")
+    page.keyboard.press("Control+End")
     desk.type(" the dragon sneezed")
     desk.wait_for_words(3)
     page.keyboard.press("Control+Enter")
     expect(desk.button("Start")).to_be_visible()
     desk.wait_until_saved()
     assert desk.text().count(" the dragon sneezed") == 1
+    page.keyboard.press("Alt+v")
+    desk.tab_to(page.get_by_role("slider", name="Daring"))
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("complementary", name="Voice")).to_contain_text("0.95")
+    page.keyboard.press("Escape")
+    expect(desk.button("Voice")).to_be_focused()
     page.keyboard.press("Alt+z")
-    expect(desk.button("1 kept")).to_be_visible()
+    expect(desk.button("2 kept")).to_be_visible()
     page.keyboard.press("Control+k")
     desk.type("library")
     page.keyboard.press("Enter")

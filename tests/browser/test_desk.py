@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Desks
+from tests.browser.desks import Desks
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
@@ -13,10 +13,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.app]
 def test_from_an_empty_desk_to_writing(desks: Desks) -> None:
     desk = desks.open()
     page = desk.page
-    expect(desk.button("Start writing")).to_be_disabled()
-    page.get_by_role("button", name="Once upon a time, in a village").click()
-    page.get_by_text("Fake", exact=True).click()
-    page.keyboard.press("Tab")
+    desk.choose_models("Fake")
+    # Nothing written: it begins with the first of those to try.
     desk.button("Start writing").click()
     expect(desk.button("Pause")).to_be_visible()
     desk.wait_for_words()
@@ -33,9 +31,8 @@ def test_a_prompt_stays_in_sight_and_can_be_changed(desks: Desks) -> None:
     page = desk.page
     page.get_by_text("Writing prompt", exact=True).click()
     page.get_by_role("textbox", name="Writing prompt").fill("A dragon asks for work.")
-    page.get_by_text("Fake", exact=True).click()
-    page.keyboard.press("Control+Enter")
-    desk.button("Start writing").or_(desk.button("Pause")).first.click()
+    desk.choose_models("Fake")
+    desk.button("Start writing").click()
     premise = page.get_by_role("textbox", name="Premise, always in the model's mind")
     expect(premise).to_have_value("A dragon asks for work.")
     premise.fill("A dragon asks for a rest.")

@@ -7,8 +7,8 @@ from itertools import accumulate
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Desks
 from tests.browser.desk_page import DeskPage
+from tests.browser.desks import Desks
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
@@ -146,10 +146,10 @@ def test_what_was_written_offline_survives_the_page(desks: Desks) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     desks.network.cut()
-    expect(desk.page.get_by_role("status").last).to_have_text("Offline")
+    expect(desk.saved).to_have_text("Offline")
     desk.caret_to("a time")
     desk.type(" long ago")
-    expect(desk.page.get_by_role("status").last).to_contain_text("9 changes kept on this device")
+    expect(desk.saved).to_contain_text("9 changes kept on this device")
     desk.page.close()
     desks.network.mend()
     again = desks.open(story)
@@ -167,7 +167,7 @@ def test_writing_goes_on_over_a_broken_network(desks: Desks) -> None:
     desks.network.cut()
     desk.type(" and after")
     desks.network.mend()
-    expect(desk.page.get_by_role("status").last).to_have_text("Saved")
+    expect(desk.saved).to_have_text("Saved")
     desk.pause()
     assert agree(desks, draft, desk).startswith("Once upon a time before and after there")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Desks
 from tests.browser.desk_page import PATIENCE_MS
+from tests.browser.desks import Desks
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
@@ -15,11 +15,11 @@ def test_three_openings_and_one_to_go_on_with(desks: Desks) -> None:
     desk = desks.open()
     page = desk.page
     page.locator("textarea").fill("Once upon a time")
-    page.get_by_text("Fake", exact=True).click()
+    desk.choose_models("Fake")
     page.get_by_role("slider", name="Openings").fill("3")
     page.get_by_role("spinbutton").fill("12")
     desk.button("Start writing").click()
-    expect(page.get_by_text("paused at its limit")).to_have_count(3, timeout=PATIENCE_MS)
+    expect(desk.doing.filter(has_text="paused at its limit")).to_have_count(3, timeout=PATIENCE_MS)
     openings = [sheet.inner_text() for sheet in page.locator(".cm-content").all()]
     assert len(set(openings)) == 3, "each is another story"
     page.get_by_role("button", name="Go on with this one").nth(1).click()
@@ -32,6 +32,29 @@ def test_three_openings_and_one_to_go_on_with(desks: Desks) -> None:
     page.get_by_role("link", name="Opening 1").click()
     expect(page.locator(".cm-content")).to_contain_text("Once upon a time")
     assert page.locator(".cm-content").inner_text() == openings[0]
+
+
+def test_one_opening_by_each_of_two_models_and_the_choice_is_remembered(desks: Desks) -> None:
+    desk = desks.open()
+    page = desk.page
+    page.locator("textarea").fill("Once upon a time in two hands")
+    desk.choose_models("Fake", "Fake instant")
+    page.get_by_role("spinbutton", name="Tokens of each opening").fill("12")
+    desk.button("Start writing").click()
+    expect(desk.doing.filter(has_text="paused at its limit")).to_have_count(2, timeout=PATIENCE_MS)
+    writers = page.get_by_role("combobox", name="Model that writes")
+    assert sorted(writer.input_value() for writer in writers.all()) == ["Fake", "Fake instant"]
+    chosen = writers.nth(1).input_value()
+    page.get_by_role("button", name="Go on with this one").nth(1).click()
+    desk.pause()
+    page.goto(desk.address)
+    desk.button("Library").click()
+    page.get_by_role("dialog").get_by_role("link", name="Once upon a time in two hands").click()
+    expect(writers).to_have_count(1)
+    expect(writers).to_have_value(chosen)
+    desk.button("1 kept").click()
+    page.get_by_role("link", name="The story as it began").click()
+    expect(writers).to_have_count(2)
 
 
 def test_there_is_a_way_back_to_the_end(desks: Desks) -> None:

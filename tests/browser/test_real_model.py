@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from generator.bundled import NAME
-from tests.browser.conftest import Desks
+from tests.browser.desks import Desks
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.slow]
 WRITES_MS = 180_000
@@ -15,7 +15,7 @@ HAS_WORDS = "count => (document.querySelector('.cm-content')?.innerText ?? '').s
 def test_a_real_model_writes_and_goes_on_from_what_is_typed(desks: Desks) -> None:
     desk = desks.open()
     desk.page.locator("textarea").fill("Once upon a time, there lived a lighthouse keeper who")
-    desk.page.get_by_text(NAME, exact=True).click()
+    desk.choose_models(NAME)
     desk.button("Start writing").click()
     desk.page.wait_for_function(HAS_WORDS, arg=20, timeout=WRITES_MS)
     desk.caret_to_end()

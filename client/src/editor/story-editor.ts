@@ -10,6 +10,7 @@ import type { DocumentHost, Snapshot } from "../sync/document-client.ts"
 import { versioned } from "../sync/versioned.ts"
 import { authorInk, type InkOf } from "./author-ink.ts"
 import { authorship } from "./authorship.ts"
+import { direction } from "./direction.ts"
 import { findPanel } from "./find-panel.ts"
 import { follow, followListener, scrollToEnd, withCaretAtEnd } from "./follow.ts"
 import { liveMarks, type LiveMarks, setLiveMarks } from "./live-marks.ts"
@@ -112,8 +113,11 @@ function prose(options: StoryEditorOptions): Extension {
       spellcheck: "true",
       autocorrect: "on",
       autocapitalize: "sentences",
+      tabindex: "0",
     }),
-    drawSelection(),
+    // Fingers need the system's own caret and handles.
+    matchMedia("(pointer: coarse)").matches ? [] : drawSelection(),
+    direction,
     undoWithAuthors(),
     follow,
     followListener.of((following) => options.onFollow(following)),

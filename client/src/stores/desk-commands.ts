@@ -13,7 +13,7 @@ export interface Panels {
 }
 
 export function deskCommands(desk: Desk, theme: ThemeChoice, panels: Panels): readonly Command[] {
-  const open = () => !!desk.active?.opened && !desk.active.gone
+  const open = () => !!desk.active?.usable
   return [
     { id: "toggle", name: "Start or pause", keys: "Mod+Enter", explains: "Lets the model write, or stops it", can: open, run: () => void desk.toggle() },
     { id: "retry", name: "Retry", keys: "Alt+R", explains: "Writes the last stretch again, differently", can: open, run: () => void desk.retry() },

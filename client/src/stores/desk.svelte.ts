@@ -6,10 +6,14 @@ import type { Journal } from "../sync/journal.ts"
 import { LostAnswer, type Menu, type Mode, type StoryEntry } from "../sync/protocol.ts"
 import { replayAbandoned } from "../sync/replay.ts"
 import { type NewStory, RequestFailed, rest } from "../sync/rest.ts"
+import { ChosenDrafts } from "./chosen-drafts.ts"
 import { Inks } from "./inks.ts"
+import type { Pace } from "./pace.ts"
 import { Sheet } from "./sheet.svelte.ts"
 
 const ROUTE = /^#\/story\/([\w-]+)(?:\/([\w-]+))?$/
+/** In place of a draft in the route: all that the story began with. No id is that short. */
+const OPENINGS = "openings"
 
 export class Desk {
   link = $state<Link>("connecting")
@@ -22,6 +26,7 @@ export class Desk {
   problem = $state("")
 
   private readonly inks = new Inks()
+  private readonly chosen = new ChosenDrafts()
   private readonly connection: Connection
   /** The story whose sheets start as soon as they are open, and how far they write. */
   private starting: { story: string; limit?: number } | null = null
@@ -78,6 +83,7 @@ export class Desk {
     if (!story) return
     await Promise.all(this.sheets.filter((other) => other !== sheet && other.running).map((other) => other.pause()))
     this.starting = { story: story.id }
+    this.chosen.choose(story.id, sheet.draft)
     location.hash = `#/story/${story.id}/${sheet.draft}`
   }
 
@@ -85,6 +91,11 @@ export class Desk {
   rewind = () => this.cut((sheet) => sheet.rewind())
 
   continueFromHere = () => this.cut((sheet) => sheet.continueFromHere())
+
+  /** Every sheet on the desk writes at this pace. */
+  async setPace(pace: Pace): Promise<void> {
+    await Promise.all(this.sheets.map((sheet) => sheet.configure({ sampling: { pace } })))
+  }
 
   /** The keyboard goes to the next of the sheets side by side. */
   nextSheet(): void {
@@ -109,7 +120,7 @@ export class Desk {
 
   async remove(story: StoryEntry): Promise<void> {
     if (this.story?.id === story.id) location.hash = ""
-    await this.act(() => rest.remove(story.id))
+    if (await this.act(() => rest.remove(story.id))) this.chosen.forget(story.id)
     await this.listStories()
   }
 
@@ -131,8 +142,9 @@ export class Desk {
   private show(id: string, draft: string | undefined): Promise<boolean> {
     return this.act(async () => {
       const story = await rest.story(id)
+      const only = draft === OPENINGS ? undefined : this.draftToShow(story, draft)
       // Drafts with a parent are what a cut kept; they come onto the desk only when asked for.
-      const shown = story.drafts.filter((entry) => (draft ? entry.id === draft : !entry.parent))
+      const shown = story.drafts.filter((entry) => (only ? entry.id === only : !entry.parent))
       const start = this.starting?.story === id ? this.starting : null
       this.starting = null
       const focused = (sheet: Sheet) => (this.active = sheet)
@@ -142,6 +154,12 @@ export class Desk {
       this.sheets = shown.map((entry) => new Sheet(entry.id, around, focused, start))
       this.active = this.sheets[0] ?? null
     })
+  }
+
+  /** The draft asked for, else the one its writer went on with, as long as it exists; undefined: all that the story began with. */
+  private draftToShow(story: StoryEntry, asked: string | undefined): string | undefined {
+    const draft = asked ?? this.chosen.of(story.id)
+    return story.drafts.some((entry) => entry.id === draft) ? draft : undefined
   }
 
   private clear(): void {

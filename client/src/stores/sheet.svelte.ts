@@ -9,7 +9,7 @@ import { countWords } from "../editor/words.ts"
 import type { Connection } from "../sync/connection.ts"
 import { DocumentClient } from "../sync/document-client.ts"
 import type { Journal, Recovered } from "../sync/journal.ts"
-import { type DraftState, LostAnswer, type Option, type Requests, type Sampling, type Settings, type StateEvent } from "../sync/protocol.ts"
+import { type DraftState, type ErrorCode, LostAnswer, type Option, type Requests, type Sampling, type Settings, type StateEvent } from "../sync/protocol.ts"
 import type { Inks } from "./inks.ts"
 import { type Stroke, strokesOf } from "./tape.ts"
 
@@ -25,6 +25,10 @@ const COUNT_WORDS_MS = 500
 const MOST_STROKES = 90
 /** How long a command waits for what was typed just before it. */
 const SETTLE_MS = 3_000
+/** What the page says where the server's own words would not help. */
+const GONE: Partial<Record<ErrorCode, string>> = {
+  unknown_draft: "This draft was deleted. What you see can still be copied.",
+}
 
 export class Sheet {
   phase = $state<DraftState>("paused")
@@ -61,6 +65,10 @@ export class Sheet {
     private startWhenOpen: { limit?: number } | null = null,
   ) {}
 
+  get usable(): boolean {
+    return this.opened && !this.gone
+  }
+
   /** Whether a run is on, whatever keeps it from writing right now. */
   get running(): boolean {
     return !["paused", "ended", "failed"].includes(this.phase)
@@ -92,7 +100,7 @@ export class Sheet {
       changed: () => this.refresh(),
       recovered: () => void this.readRecovered(),
       refused: (error) => {
-        this.problem = error.message
+        this.problem = GONE[error.code] ?? error.message
         this.gone = true
         editor.freeze(true)
       },
@@ -206,7 +214,11 @@ export class Sheet {
     this.reaction = event.reaction_ms ?? this.reaction
     this.window = event.window ?? 0
     this.takeSettings(event.settings)
-    const head = this.phase === "writing" ? "writing" : this.running ? "held" : "absent"
+    this.mark()
+  }
+
+  private mark(): void {
+    const head = this.phase === "writing" && this.live ? "writing" : this.running ? "held" : "absent"
     this.editor?.mark({ head, ink: this.around.inks.ofModel(this.model), window: this.window })
   }
 
@@ -219,7 +231,10 @@ export class Sheet {
   private refresh(): void {
     if (!this.document) return
     this.unsaved = this.document.unsaved
-    this.live = this.document.live
+    if (this.live !== this.document.live) {
+      this.live = this.document.live
+      this.mark()
+    }
     this.keptOnDevice = this.document.keptOnDevice
   }
 

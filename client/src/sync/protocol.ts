@@ -35,10 +35,23 @@ export interface Sampling {
   readonly top_k: number
   readonly top_p: number
   readonly min_p: number
+  readonly typical_p: number
   readonly repetition_penalty: number
+  readonly presence_penalty: number
+  readonly frequency_penalty: number
+  readonly penalty_range: number
+  readonly dry_multiplier: number
+  readonly dry_base: number
+  readonly dry_allowed_length: number
+  readonly xtc_probability: number
+  readonly xtc_threshold: number
+  readonly no_repeat_ngram: number
+  readonly banned_words: readonly string[]
   readonly seed: number | null
   readonly min_length: number
   readonly stop_at_end: boolean
+  /** Words per minute; null is as fast as it goes. */
+  readonly pace: number | null
 }
 
 export interface Settings {

@@ -10,9 +10,11 @@ export class RequestFailed extends Error {
 export interface NewStory {
   readonly mode: Mode
   readonly prompt: string
-  readonly model: string
+  readonly model?: string
   /** How many openings of that model, side by side. */
   readonly drafts?: number
+  /** Instead of `model`: one opening by each of these. */
+  readonly models?: readonly string[]
   readonly sampling?: Partial<Sampling>
 }
 

@@ -1,0 +1,26 @@
+"""Asks axe-core, a dev dependency of client/, what of a page bars people who don't see or use it as most do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from playwright.sync_api import Page
+
+from tests.app.server import ROOT
+
+AXE = ROOT / "client" / "node_modules" / "axe-core" / "axe.min.js"
+EVERYTHING = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN = """async rules => (await axe.run(document, {
+  runOnly: rules,
+  resultTypes: ['violations'],
+})).violations.map(({id, nodes}) =>
+  ({id, where: nodes.map(node => node.html.slice(0, 160) + ' ' + node.failureSummary)}))"""
+
+
+def violations(page: Page, rules: Sequence[str] = EVERYTHING) -> list[dict[str, Any]]:
+    """Each of `rules` that is broken, and where. The script is evaluated: the page's policy bars adding it."""
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(AXE.read_text("utf-8"))
+    found: list[dict[str, Any]] = page.evaluate(RUN, list(rules))
+    return found

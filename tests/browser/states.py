@@ -1,0 +1,255 @@
+"""Every state of the page, each brought about with the fake models: for the tests and for the pictures.
+
+A function gets the pages of one person and answers the page in that state, where it stays until the network is mended.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Route, expect
+
+from tests.browser.desk_page import PATIENCE_MS, DeskPage
+from tests.browser.desks import Desks
+from tests.web.raw_page import ask
+
+BEGINNING = (
+    "Once upon a time, in a village by the sea, there lived a lighthouse keeper who never slept on the night of the"
+    " first storm.\n\nSuddenly the green dragon sneezed, and every window in the tower rang like a bell."
+)
+State = Callable[[Desks], DeskPage]
+
+
+def says(desk: DeskPage, words: str) -> DeskPage:
+    expect(desk.doing.first).to_contain_text(words, timeout=PATIENCE_MS)
+    return desk
+
+
+def started(desks: Desks, **request: object) -> DeskPage:
+    story, _ = desks.story(**{"prompt": BEGINNING, **request})
+    desk = desks.open(story)
+    desk.start()
+    return desk
+
+
+def empty(desks: Desks) -> DeskPage:
+    desk = desks.open()
+    expect(desk.page.get_by_text("Fake", exact=True)).to_be_visible()
+    return desk
+
+
+def openings_asked(desks: Desks) -> DeskPage:
+    desk = empty(desks)
+    desk.page.locator("textarea").fill("The letter had been in the drawer for forty years before anyone thought to")
+    desk.choose_models("Fake", "Fake instant")
+    expect(desk.page.get_by_text("openings side by side")).to_be_visible()
+    return desk
+
+
+def writing(desks: Desks) -> DeskPage:
+    desk = started(desks)
+    desk.wait_for_words(20)
+    return says(desk, "tok/s")
+
+
+def held(desks: Desks) -> DeskPage:
+    desk = started(desks)
+    desk.wait_for_words()
+    desk.caret_to_end()
+    for key in " The keeper did not turn round":
+        desk.page.keyboard.press(key)
+    says(desk, "waits while you write")
+    desks.network.stall()
+    return desk
+
+
+def engine_restarting(desks: Desks) -> DeskPage:
+    desk = started(desks)
+    desk.wait_for_words()
+    desks.app.engine().kill()
+    says(desk, "The engine is starting")
+    desks.network.stall()
+    return desk
+
+
+def loading(desks: Desks) -> DeskPage:
+    """Only once for a server: then the model is loaded."""
+    story, _ = desks.story(prompt=BEGINNING, model="Fake slow-load")
+    desk = desks.open(story)
+    desk.button("Start").click()
+    desk.page.wait_for_function("() => /Loading .*[1-9]\\d? %/.test(document.querySelector('.doing').textContent)")
+    desks.network.stall()
+    return desk
+
+
+def waiting_for_a_turn(desks: Desks) -> DeskPage:
+    desk = started(desks)
+    desk.wait_for_words()
+    engine = desks.app.engine()
+    engine.suspend()
+    try:
+        says(desk, "waits for its turn")
+        desks.network.stall()
+    finally:
+        engine.resume()
+    return desk
+
+
+def limit_reached(desks: Desks) -> DeskPage:
+    """Of two openings, each by another model."""
+    desk = openings_asked(desks)
+    desk.page.get_by_role("spinbutton").fill("30")
+    desk.button("Start writing").click()
+    expect(desk.doing.filter(has_text="paused at its limit")).to_have_count(2, timeout=PATIENCE_MS)
+    return desk
+
+
+def ended(desks: Desks) -> DeskPage:
+    desk = started(desks, model="Fake instant", sampling={"stop_at_end": True})
+    return says(desk, "ended the story")
+
+
+def failed(desks: Desks) -> DeskPage:
+    story, _ = desks.story(prompt=BEGINNING, model="Fake raises-40")
+    desk = desks.open(story)
+    desk.button("Start").click()
+    # It raises at one of its first forty steps, wherever those went.
+    for _ in range(40):
+        if desk.doing.first.inner_text() == "stopped":
+            break
+        desk.page.wait_for_timeout(250)
+    expect(desk.page.get_by_role("alert")).to_be_visible()
+    expect(desk.button("Try again")).to_be_visible()
+    return desk
+
+
+def offline(desks: Desks) -> DeskPage:
+    desk = started(desks)
+    desk.wait_for_words()
+    desks.network.cut()
+    expect(desk.saved).to_have_text("Offline")
+    desk.caret_to_end()
+    desk.type(" and")
+    expect(desk.saved).to_contain_text("4 changes kept on this device")
+    return desk
+
+
+def outdated(desks: Desks) -> DeskPage:
+    """A page that speaks a protocol of yesterday."""
+
+    def yesterday(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, body=re.sub(r"auth:\{protocol:\d+\}", "auth:{protocol:0}", response.text()))
+
+    desks.context.route("**/app.js*", yesterday)
+    desk = desks.open()
+    expect(desk.button("Reload the page")).to_be_visible()
+    return desk
+
+
+def text_recovered(desks: Desks) -> DeskPage:
+    """What was written offline while the story went so far that it can't be put in its place any more."""
+    story, draft = desks.story(prompt=BEGINNING)
+    desk = desks.open(story)
+    desks.network.cut()
+    desk.caret_to_end()
+    desk.type(" Nobody knows who lit the lamp.")
+    expect(desk.saved).to_contain_text("changes kept on this device")
+    edit_often(desks, draft)
+    desks.network.mend()
+    expect(desk.page.get_by_role("region", name="Recovered text")).to_be_visible()
+    desk.wait_until_saved()
+    return desk
+
+
+def edit_often(desks: Desks, draft: str) -> None:
+    """More changes than the log is asked to go back; the text stays as it is."""
+    with desks.app.page(draft) as other:
+        same_again = {"changes": [len(other.text) - 1, [1, other.text[-1]]]}
+        for _ in range(6):
+            revision = other.try_to("edit", revision=other.revision, client="e" * 32, updates=[same_again] * 1_000)
+            assert revision["ok"], revision
+            other.wait_until(lambda: other.revision % 1_000 == 0)
+
+
+def gone(desks: Desks) -> DeskPage:
+    """Deleted elsewhere while it is open here."""
+    story, _ = desks.story(prompt=BEGINNING)
+    desk = desks.open(story)
+    ask(desks.app.port, "DELETE", f"/api/stories/{story}", Cookie=desks.app.cookie)
+    desks.network.cut()
+    desks.network.mend()
+    expect(desk.page.get_by_role("link", name="To the desk")).to_be_visible(timeout=PATIENCE_MS)
+    return desk
+
+
+def premise(desks: Desks) -> DeskPage:
+    story, _ = desks.story(mode="prompt", prompt="A dragon applies for a job at the town library.")
+    desk = desks.open(story)
+    desk.start()
+    desk.wait_for_words(12)
+    return desk
+
+
+def voice(desks: Desks) -> DeskPage:
+    desk = writing(desks)
+    desk.pause()
+    desk.button("Voice").click()
+    expect(desk.page.get_by_role("table", name="The next word")).to_be_visible()
+    return desk
+
+
+def finding(desks: Desks) -> DeskPage:
+    story, _ = desks.story(prompt=BEGINNING)
+    desk = desks.open(story)
+    desk.page.keyboard.press("Control+f")
+    desk.type("the")
+    return desk
+
+
+def keys(desks: Desks) -> DeskPage:
+    desk = finding(desks)
+    desk.page.keyboard.press("Escape")
+    desk.page.keyboard.press("Control+/")
+    expect(desk.page.get_by_role("dialog", name="Keys")).to_be_visible()
+    return desk
+
+
+def commands(desks: Desks) -> DeskPage:
+    desk = finding(desks)
+    desk.page.keyboard.press("Control+k")
+    expect(desk.page.get_by_role("dialog", name="All commands")).to_be_visible()
+    return desk
+
+
+def library(desks: Desks) -> DeskPage:
+    desk = finding(desks)
+    desk.button("Library").click()
+    expect(desk.page.get_by_role("dialog", name="Library").get_by_role("link").first).to_be_visible()
+    return desk
+
+
+# What ends the engine comes last: the others need not wait for it.
+STATES: tuple[State, ...] = (
+    empty,
+    openings_asked,
+    writing,
+    held,
+    loading,
+    limit_reached,
+    ended,
+    failed,
+    premise,
+    voice,
+    finding,
+    keys,
+    commands,
+    library,
+    offline,
+    outdated,
+    text_recovered,
+    gone,
+    waiting_for_a_turn,
+    engine_restarting,
+)
