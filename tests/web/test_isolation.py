@@ -117,12 +117,3 @@ def guess(mine: Person, count: int) -> None:
             codes = {thief.ack(number).get("error", {}).get("code") for number in sent}
             assert codes <= {"unknown_draft", "busy", "rate_limited"}, codes
             assert "unknown_draft" in codes
-
-
-def test_a_page_id_stays_with_the_cookie_that_used_it_first(people: tuple[Person, Person]) -> None:
-    mine, theirs = people
-    client = secrets.token_hex(16)
-    push = {"revision": 0, "client": client, "updates": [{"changes": [[0, "x"], 4]}]}
-    with RawPage(mine.port, mine.cookie) as thief, RawPage(theirs.port, theirs.cookie) as owner:
-        assert owner.call("edit", {"draft": theirs.drafts[1], **push})["ok"]
-        assert thief.call("edit", {"draft": mine.drafts[0], **push})["error"]["code"] == "invalid"

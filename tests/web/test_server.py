@@ -98,30 +98,6 @@ def test_stories_settings_and_the_cookie_outlive_a_restart(mode: str, tmp_path: 
             assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_another_owners_draft_is_unknown_everywhere(mode: str, tmp_path: Path) -> None:
-    with running(mode, tmp_path) as (port, _):
-        draft = new_draft(port, cookie_of(port))
-        thief = cookie_of(port)
-        with RawPage(port, thief) as page:
-            events: dict[str, Json] = {
-                "open": {},
-                "close": {},
-                "start": {},
-                "pause": {},
-                "configure": {"model": MODEL},
-                "rewind": {"revision": 0},
-                "retry": {"revision": 0},
-                "alternatives": {"revision": 0, "at": 0},
-                "seen": {"revision": 0},
-                "hold": {"composing": True},
-                "edit": {"revision": 0, "client": "c" * 32, "updates": [{"changes": [4, [0, "x"]]}]},
-            }
-            for event, rest in events.items():
-                assert page.call(event, {"draft": draft, **rest})["error"]["code"] == "unknown_draft", event
-        assert ask(port, "GET", f"/api/drafts/{draft}/export?format=txt", Cookie=thief).status == 404
-        assert ask(port, "DELETE", f"/api/drafts/{draft}", Cookie=thief).status == 404
-
-
 def test_a_page_opens_so_many_drafts(mode: str, tmp_path: Path) -> None:
     with running(mode, tmp_path) as (port, _):
         cookie = cookie_of(port)

@@ -1,0 +1,39 @@
+"""`SECURITY.md` names the tests that prove what it says: they exist, and no attack's test is left out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+ROWS = [line for line in PAGE.splitlines() if line.startswith("| ")][1:]
+
+
+def named(row: str) -> list[tuple[str, str]]:
+    """File and test of each proof; `::test` alone is of the file named before."""
+    found: list[tuple[str, str]] = []
+    for file, test in re.findall(r"`([\w/.]*)::(\w+)`", row.rpartition("| ")[2]):
+        found.append((file or found[-1][0], test))
+    return found
+
+
+def defined_in(file: str) -> set[str]:
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.split("|")[1].strip()[:50] for row in ROWS])
+def test_every_defence_is_proved(row: str) -> None:
+    assert named(row)
+    for file, test in named(row):
+        assert test in defined_in(file), f"{file} has no {test}"
+
+
+@pytest.mark.parametrize("file", ["tests/web/test_attacks.py", "tests/web/test_isolation.py"])
+def test_every_attack_is_told(file: str) -> None:
+    told = {proof for row in ROWS for proof in named(row)}
+    assert {(file, test) for test in defined_in(file)} <= told
