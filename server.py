@@ -120,7 +120,7 @@ def _serve(
         "memory": settings.memory,
     }
     make_engine = functools.partial(EngineClient, ENGINE_COMMAND, boot)
-    desk = Desk(store, menu, run_blocking, app.publish, make_engine)
+    desk = Desk(store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted)
     app.connect(desk, Library(store, menu, run_blocking, desk), menu)
     app.start_tasks()
     retention = Retention(store, run_blocking, desk, settings.keep_days)

@@ -50,7 +50,7 @@ class Actor:
     def __init__(self, stored: StoredDraft, around: Surroundings) -> None:
         self.draft = stored.id
         self.state = restore(stored.id, stored.revision, stored.text, stored.spans, stored.head)
-        self.report = Report(self.draft)
+        self.report = Report(self.draft, around.reacted)
         self.scribe = Scribe(self.draft, stored.owner, stored.mode, around)
         self._around = around
         self._head = self.state.head()

@@ -54,7 +54,13 @@ class MakeEngine(Protocol):
 
 class Desk:
     def __init__(
-        self, store: Store, menu: Menu, run_blocking: RunBlocking, publish: Publish, make_engine: MakeEngine
+        self,
+        store: Store,
+        menu: Menu,
+        run_blocking: RunBlocking,
+        publish: Publish,
+        make_engine: MakeEngine,
+        reacted: Callable[[float, float], None],
     ) -> None:
         self._store, self._run_blocking = store, run_blocking
         self._sessions: dict[str, Session] = {}
@@ -71,6 +77,7 @@ class Desk:
             model_status=self._statuses.get,
             expect=self._expect,
             stored_updates=functools.partial(run_blocking, store.updates),
+            reacted=reacted,
         )
         self._probed = -PROBE_SECONDS
         self._problem: str | None = None

@@ -6,12 +6,12 @@ Owns the phase in one word, the speed and the reaction time. Knows nothing of ho
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from generator.scribe import Scribe
 from stories.draft import DraftState
-from stories.update import MODEL_CLIENT, Update
+from stories.update import MODEL_CLIENT, SERVER_CLIENT, Update
 
 SPEED_SECONDS = 3.0
 PULSE_SECONDS = 1.0
@@ -19,9 +19,12 @@ TURN_SECONDS = 2.0
 
 
 class Report:
-    def __init__(self, draft: str) -> None:
-        self._draft = draft
+    """`reacted(since_edit, since_hold)` hears, in seconds, how long the first token after an edit took."""
+
+    def __init__(self, draft: str, reacted: Callable[[float, float], None]) -> None:
+        self._draft, self._reacted = draft, reacted
         self._written: deque[tuple[float, int]] = deque()  # (when, tokens) of the last SPEED_SECONDS
+        self._received = 0.0  # when the last edit came, whatever became of it
         self._edited: float | None = None  # receipt of the last edit no token has answered yet
         self._reaction_ms: int | None = None
         self._quiet_since = 0.0  # the last token, or the beginning of the epoch
@@ -30,19 +33,27 @@ class Report:
         self._said = 0.0
 
     def edited(self, received: float) -> None:
-        self._edited = received
+        """An edit that came then is about to be applied, or refused."""
+        self._received = received
 
     def wrote(self, updates: Sequence[Update], state: DraftState, now: float) -> None:
-        """`updates` were committed just now. Reaction counts from the end of the hold that the edit caused."""
-        tokens = sum(len(update.tokens) for update in updates if update.client == MODEL_CLIENT)
-        if not tokens:
-            return
-        self._written.append((now, tokens))
-        self._quiet_since = now
-        if self._edited is not None and updates[-1].client == MODEL_CLIENT:
-            heard = max(self._edited, state.held_until)
-            self._reaction_ms = max(0, round((now - heard) * 1000))
-            self._edited = None
+        """`updates` were committed just now. The first token after an edit saw it: older ones are dropped."""
+        tokens = 0
+        for update in updates:
+            tokens += len(update.tokens) if update.client == MODEL_CLIENT else 0
+            if update.client not in (MODEL_CLIENT, SERVER_CLIENT):
+                self._edited = self._received
+            elif update.client == MODEL_CLIENT and self._edited is not None:
+                self._measure(self._edited, state, now)
+        if tokens:
+            self._written.append((now, tokens))
+            self._quiet_since = now
+
+    def _measure(self, edited: float, state: DraftState, now: float) -> None:
+        """From the server's receipt of the edit to the commit of what the model made of it."""
+        since_edit = max(0.0, now - edited)
+        self._reacted(since_edit, max(0.0, now - max(edited, state.held_until)))
+        self._reaction_ms, self._edited = round(since_edit * 1000), None
 
     def next_pulse(self, state: DraftState, now: float) -> float | None:
         """When the state should be said again although no event comes: speeds change while it writes."""
@@ -50,6 +61,8 @@ class Report:
 
     def due(self, state: DraftState, scribe: Scribe, now: float, always: bool) -> dict[str, Any] | None:
         """The body of a `state` event, or None when there is nothing new to say."""
+        if not state.writes:
+            self._edited = None  # Nobody waits for the model's answer.
         if state.epoch != self._epoch:
             self._epoch, self._quiet_since = state.epoch, max(now, state.held_until)
         body = self.state(state, scribe, now)

@@ -27,7 +27,8 @@ Publish = Callable[[str, str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """`publish(draft, event, body)` reaches every connection that has the draft open, and never blocks."""
+    """`publish(draft, event, body)` reaches every connection that has the draft open, and never blocks.
+    `reacted(since_edit, since_hold)` counts how long a model took to answer an edit, in seconds."""
 
     committer: Committer
     menu: Menu
@@ -37,6 +38,7 @@ class Surroundings:
     model_status: Callable[[str], Status | None]
     expect: Callable[[str], Future[AlternativesReady]]
     stored_updates: Callable[[str, int, int, int], list[Update]]
+    reacted: Callable[[float, float], None]
 
     def entry(self, mode: str, name: str) -> Entry:
         """The menu's entry, if it can write. Raises SessionError."""

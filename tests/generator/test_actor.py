@@ -49,6 +49,7 @@ class Room:
             model_status=lambda key: None,
             expect=lambda request: Future(),
             stored_updates=self.store.updates,
+            reacted=Mock(),
         )
         self.actor = Actor(self.store.load("d"), self.around)
 

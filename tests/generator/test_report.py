@@ -1,0 +1,69 @@
+"""How long the model took to answer an edit: from its receipt to the first committed token that saw it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from unittest.mock import Mock
+
+import pytest
+
+from generator.report import Report
+from stories.changes import ChangeSet
+from stories.draft import DraftState, Run
+from stories.update import MODEL_CLIENT, SERVER_CLIENT, USER, Token, Update
+from tests.stories.writers import new_state
+
+WRITING = replace(new_state(), run=Run(None, 0, 1))
+MODEL = Update(MODEL_CLIENT, "model:Fake", ChangeSet.identity(0), (Token(1, 1, -1.0),), "t")
+TYPED = Update("a" * 32, USER, ChangeSet.identity(0))
+RETRACTED = Update(SERVER_CLIENT, USER, ChangeSet.identity(0))
+
+
+@pytest.fixture
+def reacted() -> Mock:
+    return Mock()
+
+
+@pytest.fixture
+def report(reacted: Mock) -> Report:
+    return Report("draft", reacted)
+
+
+def said(report: Report, state: DraftState, now: float) -> object:
+    scribe = Mock(engine_is_up=True, model_status=Mock(return_value=Mock(state="ready")))
+    return (report.due(state, scribe, now, always=True) or {}).get("reaction_ms")
+
+
+def test_it_counts_from_the_receipt_to_the_first_token_and_says_what_the_hold_was_not(
+    report: Report, reacted: Mock
+) -> None:
+    report.edited(10.0)
+    report.wrote([MODEL, RETRACTED, TYPED], WRITING, 10.01)
+    assert said(report, WRITING, 10.01) is None
+    report.wrote([MODEL, MODEL], replace(WRITING, held_until=10.6), 10.65)
+    reacted.assert_called_once_with(pytest.approx(0.65), pytest.approx(0.05))
+    assert said(report, WRITING, 10.65) == 650
+    report.wrote([MODEL], WRITING, 11.0)
+    reacted.assert_called_once()
+
+
+def test_of_many_edits_the_last_one_counts(report: Report, reacted: Mock) -> None:
+    for received in (10.0, 10.1, 10.2):
+        report.edited(received)
+        report.wrote([TYPED], WRITING, received + 0.01)
+    report.wrote([MODEL], WRITING, 10.5)
+    reacted.assert_called_once_with(pytest.approx(0.3), pytest.approx(0.3))
+
+
+def test_an_edit_that_was_refused_is_not_answered(report: Report, reacted: Mock) -> None:
+    report.edited(10.0)
+    report.wrote([MODEL], WRITING, 10.5)
+    reacted.assert_not_called()
+
+
+def test_who_does_not_let_it_write_does_not_wait(report: Report, reacted: Mock) -> None:
+    report.edited(10.0)
+    report.wrote([TYPED], WRITING, 10.01)
+    said(report, replace(WRITING, run=None), 10.2)
+    report.wrote([MODEL], WRITING, 60.0)
+    reacted.assert_not_called()
