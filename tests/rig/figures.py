@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
+
+
+def share(count: int) -> int:
+    """As much of a long test's count as STORYGEN_TEST_SHARE asks for, from 0 to 1; all of it without."""
+    return max(1, round(count * float(os.environ.get("STORYGEN_TEST_SHARE", "1"))))
 
 
 def new_seed() -> int:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.app.live_page import LivePage
 from tests.app.server import AppServer, running_server
-from tests.rig.figures import new_seed, show, spread
+from tests.rig.figures import new_seed, share, show, spread
 from tests.rig.story_file import assert_gapless, lacks, left_behind
 from tests.rig.stubborn_page import StubbornPage
 
@@ -179,4 +179,4 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(("victim", "kills"), LONG_KILLS.items())
 def test_nothing_acknowledged_is_lost_in_many_kills(tmp_path: Path, victim: str, kills: int) -> None:
-    survive(tmp_path, "eventlet", victim, kills)
+    survive(tmp_path, "eventlet", victim, share(kills))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.app.server import ROOT, AppServer, running_server
-from tests.rig.figures import new_seed, show
+from tests.rig.figures import new_seed, share, show
 from tests.web.raw_page import RawPage, ask, cookie_of
 
 pytestmark = pytest.mark.app
@@ -54,7 +54,7 @@ def test_a_few_write_and_many_watch(app: AppServer) -> None:
 @pytest.mark.long
 def test_fifty_write_and_two_hundred_watch(tmp_path: Path) -> None:
     with running_server(tmp_path, "eventlet", fakes="paced-10") as app:
-        crowd(app, connected=200, writing=50, seconds=600)
+        crowd(app, connected=200, writing=50, seconds=share(600))
 
 
 def held(app: AppServer) -> dict[str, int]:
@@ -110,7 +110,7 @@ def test_who_comes_and_goes_leaves_nothing_behind(app: AppServer) -> None:
 @pytest.mark.long
 def test_ten_thousand_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
     with running_server(tmp_path, "eventlet", fakes="instant") as app:
-        assert_as_before(app, COMINGS, 100)
+        assert_as_before(app, share(COMINGS), 100)
 
 
 @pytest.mark.long

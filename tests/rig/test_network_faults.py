@@ -12,7 +12,7 @@ import pytest
 
 from tests.app.server import AppServer
 from tests.rig.fault_proxy import FAULTS, FaultProxy
-from tests.rig.figures import new_seed, show, spread
+from tests.rig.figures import new_seed, share, show, spread
 from tests.rig.stubborn_page import StubbornPage
 
 pytestmark = pytest.mark.app
@@ -77,7 +77,7 @@ def test_every_fault_is_survived(app: AppServer) -> None:
 
 @pytest.mark.long
 def test_every_fault_is_survived_many_times(app: AppServer) -> None:
-    survive(app, LONG_RUNS)
+    survive(app, share(LONG_RUNS))
 
 
 def survive(app: AppServer, runs: int) -> None:

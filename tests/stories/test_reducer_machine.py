@@ -13,6 +13,7 @@ from stories.draft import Settings
 from stories.events import Configure, Pause, Resent, Rewind
 from stories.step import Refused
 from stories.update import MODEL_CLIENT, SERVER_CLIENT, USER
+from tests.rig.figures import share
 from tests.stories.writers import Authority, Page
 
 
@@ -162,10 +163,10 @@ class TwoPagesAndAModel(RuleBasedStateMachine):
 
 
 class ForLong(TwoPagesAndAModel):
-    """The same, a thousand times."""
+    """The same, five thousand times."""
 
 
 TwoPagesAndAModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
-ForLong.TestCase.settings = settings(max_examples=1_000, stateful_step_count=40, deadline=None)
+ForLong.TestCase.settings = settings(max_examples=share(5_000), stateful_step_count=40, deadline=None)
 TestTwoPagesAndAModel = TwoPagesAndAModel.TestCase
-TestForLong = pytest.mark.slow(ForLong.TestCase)
+TestForLong = pytest.mark.long(ForLong.TestCase)

@@ -1,4 +1,4 @@
-"""Ten thousand malformed events: each is answered `{ok: false}` in time, and none reaches the desk."""
+"""Malformed events, thousands of them: each is answered `{ok: false}` in time, and none reaches the desk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.rig.figures import share, show
 from tests.web.conftest import EdgeServer
 from tests.web.edge_server import DRAFT
 from tests.web.raw_page import RawPage
@@ -17,6 +18,7 @@ from web.payloads import fields_of
 pytestmark = pytest.mark.app
 
 EVENTS_IN_ALL = 5_000  # in each of the two modes
+LONG_EVENTS = 150_000  # likewise
 BATCH = 100
 # Malformed for every field there is.
 WRONG = (
@@ -65,13 +67,22 @@ def test_malformed_events_are_answered_and_change_nothing(edge: EdgeServer) -> N
         assert page.call("start", {"draft": DRAFT})["epoch"] == before, "the desk was never called"
 
 
-def send_malformed(page: RawPage, draft: str) -> None:
+@pytest.mark.long
+def test_very_many_malformed_events_change_nothing(edge: EdgeServer) -> None:
+    with edge.page() as page:
+        before = page.call("start", {"draft": DRAFT})["epoch"]
+        send_malformed(page, DRAFT, share(LONG_EVENTS))
+        assert page.call("start", {"draft": DRAFT})["epoch"] == before, "the desk was never called"
+
+
+def send_malformed(page: RawPage, draft: str, events: int = EVENTS_IN_ALL) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201  # shown when the test fails
     random_ = random.Random(seed)
-    for batch in range(EVENTS_IN_ALL // BATCH):
+    for batch in range(events // BATCH):
         first_id = 1000 + batch * BATCH
         send_batch(page, {first_id + n: malformed(random_, draft) for n in range(BATCH)})
+    show("malformed events", seed, events=events, answered=events)
 
 
 def send_batch(page: RawPage, sent: dict[int, str]) -> None:
