@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -28,6 +29,8 @@ class Committer:
     def __init__(self, store: Store, run_blocking: RunBlocking) -> None:
         self._store = store
         self._run_blocking = run_blocking
+        self.num_commits = self.num_drafts = 0  # transactions that succeeded, and what drafts stored in them
+        self.seconds = 0.0  # that they took
         self._waiting: queue.Queue[tuple[Commit, Future[None]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._loop, name="committer", daemon=True)
         self._thread.start()
@@ -62,6 +65,7 @@ class Committer:
         return batch, False
 
     def _write(self, batch: Sequence[tuple[Commit, Future[None]]]) -> None:
+        began = time.monotonic()
         try:
             self._run_blocking(self._store.commit, [commit for commit, _ in batch])
         except Exception as error:
@@ -73,5 +77,8 @@ class Committer:
                 log.exception("a commit failed unexpectedly")
             batch[0][1].set_exception(error)
             return
+        self.num_commits += 1
+        self.num_drafts += len(batch)
+        self.seconds += time.monotonic() - began
         for _, done in batch:
             done.set_result(None)

@@ -35,6 +35,9 @@ class Engine(Protocol):
     @property
     def is_up(self) -> bool: ...
 
+    @property
+    def restarts(self) -> int: ...
+
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
@@ -209,5 +212,14 @@ class Desk:
         return self._expected[request]
 
     def status(self) -> dict[str, Any]:
-        """What health checks and metrics show."""
-        return {"engine": self._engine.is_up, "sessions": len(self._sessions)}
+        """What metrics show."""
+        committer = self._around.committer
+        return {
+            "engine_up": self._engine.is_up,
+            "engine_restarts": self._engine.restarts,
+            "drafts_open": len(self._sessions),
+            "requests_running": sum(session.is_writing for session in list(self._sessions.values())),
+            "db_commits": committer.num_commits,
+            "db_commit_seconds": committer.seconds,
+            "db_batch_ops": committer.num_drafts,
+        }

@@ -118,6 +118,11 @@ class Session:
             lambda: Viewed(connection, min(revision, self._actor.state.revision), time.monotonic()), _nothing
         )
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a run is under way."""
+        return self._actor.state.writes
+
     def phase(self) -> str:
         """The draft's state in one word, as lists show it."""
         phase: str = self._actor.report.state(self._actor.state, self._actor.scribe, time.monotonic())["state"]

@@ -89,6 +89,7 @@ class WebApp:
         self.flask.register_blueprint(rest(library, menu))
         self.flask.register_blueprint(pages(self._edge.root / "static", self._owners))
         self.flask.register_blueprint(health(desk, self.metrics, lambda: self._is_stopping))
+        self.metrics.watch(desk.status)
         self._menu = menu
 
     def _is_full(self) -> bool:

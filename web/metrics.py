@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REACTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0)
 _PROBE_SECONDS = 0.1
+
+
+_GAUGES = {
+    "engine_up": "Whether the engine serves",
+    "drafts_open": "Drafts in memory",
+    "requests_running": "Drafts a model is to write",
+}
+_COUNTERS = {
+    "engine_restarts": "Engines started after the first",
+    "db_commits": "Transactions that were stored",
+    "db_commit_seconds": "Seconds they took in all",
+    "db_batch_ops": "Drafts they stored something of",
+}
+
+
+class _DeskFigures(Collector):
+    def __init__(self, status: Callable[[], Mapping[str, float]]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        figures = self._status()
+        for name, words in _GAUGES.items():
+            yield GaugeMetricFamily(f"story_{name}", words, float(figures[name]))
+        for name, words in _COUNTERS.items():
+            yield CounterMetricFamily(f"story_{name}", words, float(figures[name]))
 
 
 class Metrics:
@@ -46,6 +73,10 @@ class Metrics:
         """A model answered an edit: seconds since the server received it, and since writing was not held any more."""
         self.reactions.labels("edit").observe(since_edit)
         self.reactions.labels("hold").observe(since_hold)
+
+    def watch(self, status: Callable[[], Mapping[str, float]]) -> None:
+        """Show what the desk says of itself whenever somebody asks."""
+        self.registry.register(_DeskFigures(status))
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

@@ -72,6 +72,27 @@ def page_until(app: AppServer, titles: set[str]) -> None:
     raise AssertionError(shown)
 
 
+def test_metrics_tell_of_the_database_and_the_engine(tmp_path: Path) -> None:
+    with running_server(tmp_path, MODE) as app:
+        draft = app.draft()
+        before = metrics(app)
+        assert (before["story_db_commits_total"], before["story_drafts_open"]) == (0, 0)
+        with RawPage(app.port, app.cookie) as page:
+            edit = {"revision": 0, "client": "c" * 32, "updates": [{"changes": [[0, "x"], 16]}]}
+            assert page.call("edit", {"draft": draft, **edit})["ok"]
+            assert page.call("start", {"draft": draft})["ok"]
+        after = metrics(app)
+    assert after["story_db_batch_ops_total"] == after["story_db_commits_total"] == 2
+    assert after["story_db_commit_seconds_total"] > 0
+    assert (after["story_drafts_open"], after["story_requests_running"]) == (1, 1)
+    assert {"story_engine_up", "story_engine_restarts_total", "story_hub_lag_seconds_count"} <= after.keys()
+
+
+def metrics(app: AppServer) -> dict[str, float]:
+    lines = ask(app.port, "GET", "/metrics").body.decode().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
 def test_the_log_has_one_object_a_line_and_no_word_of_a_story(tmp_path: Path) -> None:
     log = tmp_path / "log"
     options = ("--log-format", "json", "--log-level", "debug")

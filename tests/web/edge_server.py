@@ -18,6 +18,7 @@ if __name__ == "__main__" and sys.argv[1] == concurrency.EVENTLET:
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ class RecordingSession:
 
 class RecordingDesk:
     engine_is_up = True
+
+    def status(self) -> defaultdict[str, float]:
+        return defaultdict(float)
 
     def storage_problem(self) -> None:
         """It stores nothing."""
