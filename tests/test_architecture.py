@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("generator.engine", "generator.messages", "generator.sampling_settings", "generator.frames"),
         *("torch", "transformers", "tokenizers", "huggingface_hub", "numpy", "tqdm"),
     },
+    "generator/engine/int8": {"generator.engine", "numba", "llvmlite", "numpy", "torch"},
     "web": {
         *("stories", "generator", "web"),
         *("flask", "flask_socketio", "socketio", "engineio", "werkzeug", "simple_websocket"),

@@ -16,6 +16,9 @@ class LayerShape:
     num_heads: int
     head_dim: int
 
+    def position_bytes(self, dtype: torch.dtype) -> int:
+        return 2 * self.num_heads * self.head_dim * dtype.itemsize
+
 
 class KVCache:
     """Of each layer, keys and values are `[slots, heads, window, head_dim]`; `lengths[slot]` positions hold."""
@@ -34,17 +37,18 @@ class KVCache:
         self._window = window
         self.lengths = [0] * num_slots
 
-    def begin(self, slot: int, start: int) -> None:
-        """What stands from `start` on is about to be replaced. Raises IndexError if there is a hole before it."""
+    def begin(self, slot: int, start: int, end: int) -> None:
+        """What stands from `start` on is about to be replaced, up to `end`. Raises IndexError if there is a hole
+        before it or no room for it."""
         if not 0 <= start <= self.lengths[slot]:
             raise IndexError(f"slot {slot} holds {self.lengths[slot]} positions, none can be written at {start}")
+        if end > self._window:
+            raise IndexError(f"position {end} is beyond the window of {self._window}")
         self.lengths[slot] = start
 
     def write(self, layer: int, slot: int, start: int, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Store `[heads, tokens, head_dim]` at positions `start` and on. May be repeated."""
         end = start + keys.shape[1]
-        if end > self._window:
-            raise IndexError(f"position {end} is beyond the window of {self._window}")
         self._keys[layer][slot, :, start:end] = keys
         self._values[layer][slot, :, start:end] = values
 
@@ -59,8 +63,6 @@ class KVCache:
 
     def lines_of(self, slots: AnySequence[int], positions: AnySequence[int]) -> torch.Tensor:
         """Where `scatter` puts the keys and values of tokens: `[tokens * 2 * heads]`. All layers are shaped alike."""
-        if max(positions, default=0) >= self._window:
-            raise IndexError(f"position {max(positions)} is beyond the window of {self._window}")
         _, num_slots, num_heads, window, _ = self._layers[0].shape
         first = torch.tensor(slots) * (num_heads * window) + torch.tensor(positions)
         heads = torch.arange(num_heads) * window

@@ -17,11 +17,13 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
+from generator.engine.families import read_family
 from generator.engine.hub import download
+from generator.engine.int8.opening import open_int8
 from generator.engine.model_runner import ModelRunner, computes_alike, open_model
 from generator.engine.network import Network
-from generator.engine.packed_network import pack_model
-from generator.engine.precision import PASSAGE, choose, forget_weights, measure, pack
+from generator.engine.packed_network import PackedNetwork
+from generator.engine.precision import PASSAGE, Choice, choose, measure
 from generator.engine.precision_memory import PrecisionMemory
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.runner import LoadFailed, LoadOptions
@@ -66,25 +68,26 @@ def choose_network(
 ) -> tuple[Network, str]:
     """The family's own network where there is one that computes the same, else the general one; and what to say of
     its precision."""
-    packed = pack_model(model, window) if model.device.type == "cpu" else None
-    general = open_model(model, window)
-    if packed is None or not computes_alike(packed, general, model.get_output_embeddings().weight.shape[0], window):
-        if precision != "bf16":
-            return general, "fp32"
+    family = read_family(model, window) if model.device.type == "cpu" and precision != "bf16" else None
+    if precision == "bf16":
         torch.nn.Module.to(model, torch.bfloat16)
-        return open_model(model, window), "bf16"
-    if precision == "fp32":
-        return packed, precision
-    choice = memory.recall() if precision == "auto" else measure(packed, passage, precision)
+    general = open_model(model, window)
+    if family is None:
+        return general, precision if precision == "bf16" else "fp32"
+    packed = PackedNetwork(family)
+    if not computes_alike(packed, general, model.get_output_embeddings().weight.shape[0], window):
+        return general, "fp32"
+    choice = Choice("fp32") if precision == "fp32" else (memory.recall() if precision == "auto" else None)
+    if choice is not None and choice.name == "fp32":
+        return packed, "fp32"
+    rounded = open_int8(family)
+    if rounded is None:
+        return packed, "fp32"
     if choice is None:
-        choice = choose(packed, passage)
-        memory.remember(choice)
-    if str(choice) == "fp32":
-        packed = pack_model(model, window) or packed  # Not rotated.
-    else:
-        pack(packed.forward, choice.few, choice.many)
-        forget_weights(packed.forward)
-    return packed, str(choice)
+        choice = (choose if precision == "auto" else measure)(packed, rounded, passage)
+        if precision == "auto":
+            memory.remember(choice)
+    return (packed if choice.name == "fp32" else rounded), str(choice)
 
 
 def choose_device(wanted: str) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Sequence as AnySequence
 import torch
 from transformers import PreTrainedModel
 
-from generator.engine.kv_cache import KVCache
 from generator.engine.network import Network
 from generator.engine.runner import LoadFailed, Row
 from generator.engine.sampling import Floats
@@ -37,24 +36,24 @@ class ModelRunner:
         self.vocabulary = vocabulary
         self.window = window
         self.precision = precision
-        position_bytes = 2 * sum(shape.num_heads * shape.head_dim for shape in network.layers) * network.dtype.itemsize
-        self.num_slots = num_slots or max(_MIN_SLOTS, min(_MAX_SLOTS, _MAX_CACHE_BYTES // (position_bytes * window)))
-        self._cache = KVCache(network.layers, self.num_slots, window, network.dtype, network.device)
+        slot_bytes = network.position_bytes * window
+        self.num_slots = num_slots or max(_MIN_SLOTS, min(_MAX_SLOTS, _MAX_CACHE_BYTES // slot_bytes))
+        self._slots = network.new_slots(self.num_slots, window)
 
     def forward(self, rows: AnySequence[Row], should_stop: Callable[[], bool]) -> Floats:
         for row in rows:
-            self._cache.begin(row.slot, row.past)
+            self._slots.begin(row.slot, row.past, row.past + len(row.token_ids))
         with torch.inference_mode():
-            logits: Floats = self._network.logits(rows, self._cache, should_stop).float().cpu().numpy()
+            logits: Floats = self._network.logits(rows, self._slots, should_stop).float().cpu().numpy()
         for row in rows:
-            self._cache.commit(row.slot, row.past + len(row.token_ids))
+            self._slots.commit(row.slot, row.past + len(row.token_ids))
         return logits
 
     def copy_slot(self, source: int, target: int, num_tokens: int) -> None:
-        self._cache.copy(source, target, num_tokens)
+        self._slots.copy(source, target, num_tokens)
 
     def check_integrity(self) -> None:
-        self._cache.check_integrity()
+        self._slots.check_integrity()
 
 
 def open_model(model: PreTrainedModel, window: int) -> TransformersNetwork:
@@ -71,10 +70,10 @@ def open_model(model: PreTrainedModel, window: int) -> TransformersNetwork:
 
 
 def computes_alike(network: Network, reference: Network, vocabulary_size: int, window: int) -> bool:
-    """Whether both give the same logits, but for rounding."""
+    """Whether both give the same logits, but for rounding in fp32."""
     token_ids = _probe_ids(vocabulary_size, window)
     expected = _in_two_steps(reference, token_ids)
-    return _is_close(_in_two_steps(network, token_ids), expected, network.dtype)
+    return _is_close(_in_two_steps(network, token_ids), expected, torch.float32)
 
 
 def _probe_ids(vocabulary_size: int, window: int) -> list[int]:
@@ -84,10 +83,10 @@ def _probe_ids(vocabulary_size: int, window: int) -> list[int]:
 def _in_two_steps(network: Network, token_ids: AnySequence[int]) -> torch.Tensor:
     """The logits `[vocabulary]` after the tokens."""
     half = len(token_ids) // 2
-    cache = KVCache(network.layers, 1, len(token_ids), network.dtype, network.device)
+    slots = network.new_slots(1, len(token_ids))
     with torch.inference_mode():
-        network.logits([Row(0, token_ids[:half], 0, False)], cache, lambda: False)
-        return network.logits([Row(0, token_ids[half:], half, True)], cache, lambda: False)[0].float().cpu()
+        network.logits([Row(0, token_ids[:half], 0, False)], slots, lambda: False)
+        return network.logits([Row(0, token_ids[half:], half, True)], slots, lambda: False)[0].float().cpu()
 
 
 def _is_close(computed: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:

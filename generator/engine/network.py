@@ -7,28 +7,48 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
-from generator.engine.kv_cache import KVCache, LayerShape
 from generator.engine.runner import Row
 
 
+class Slots(Protocol):
+    """Keys and values of sequences. `lengths[slot]` positions hold something."""
+
+    lengths: list[int]
+
+    def begin(self, slot: int, start: int, end: int) -> None:
+        """What stands from `start` on is about to be replaced, up to `end`. Raises IndexError if there is a hole
+        before it or no room for it."""
+        ...
+
+    def commit(self, slot: int, end: int) -> None:
+        """All layers have written up to `end`."""
+        ...
+
+    def copy(self, source: int, target: int, num_tokens: int) -> None:
+        """Make `target` hold what `source` does for its first `num_tokens` positions."""
+        ...
+
+    def check_integrity(self) -> None:
+        """Raises ValueError if a position that should hold something cannot: out of range, or not a number."""
+        ...
+
+
 class Network(Protocol):
-    """`layers`, `dtype` and `device` say how its cache must look."""
+    """`position_bytes` is what a position takes in its slots."""
 
     @property
-    def layers(self) -> AnySequence[LayerShape]: ...
+    def position_bytes(self) -> int: ...
 
-    @property
-    def dtype(self) -> torch.dtype: ...
+    def new_slots(self, num_slots: int, window: int) -> Slots: ...
 
-    @property
-    def device(self) -> torch.device: ...
+    # Each network knows the slots it made, and no others.
+    def logits(self, rows: AnySequence[Row], slots: Any, should_stop: Callable[[], bool]) -> torch.Tensor:
+        """Compute all rows, writing their keys and values into `slots`. Returns `[rows that want them, vocabulary]`.
 
-    def logits(self, rows: AnySequence[Row], cache: KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
-        """Compute all rows, writing their keys and values into `cache`. Returns `[rows that want them, vocabulary]`.
-
-        Called in inference mode. Raises Interrupted once `should_stop`, asked before each layer, says so."""
+        Called in inference mode. Raises Interrupted once `should_stop`, asked before each layer of a step that takes
+        long, says so."""
         ...

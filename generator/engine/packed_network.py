@@ -1,6 +1,7 @@
-"""Packed network: one step's rows through a family's own forward, on the CPU.
+"""Packed network: one step's rows through a family's own forward in fp32, on the CPU.
 
-Owns which models have one, and how it meets the slots. Knows nothing of text, sampling or scheduling.
+What transformers computes, in fewer and larger steps: the measure of what computes in fewer bits, and what runs where
+that cannot. Owns how it meets the slots. Knows nothing of text, sampling or scheduling.
 """
 
 from __future__ import annotations
@@ -9,37 +10,75 @@ from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
 
 import torch
-from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedModel
+import torch.nn.functional as F
 
-from generator.engine.forward import Forward
-from generator.engine.gpt2_forward import Gpt2Forward, is_plain_gpt2
+from generator.engine.families import Affine, ModelWeights
 from generator.engine.grouped_attention import GroupedAttention
 from generator.engine.kv_cache import KVCache, LayerShape
-from generator.engine.llama_forward import LlamaForward, is_plain_llama
 from generator.engine.runner import Row
 
 
 class PackedNetwork:
-    """A `Network` over `forward`."""
+    """A `Network` over `model`."""
 
     dtype = torch.float32
-    device = torch.device("cpu")
 
-    def __init__(self, forward: Forward) -> None:
-        self.forward = forward
-        self.layers = [LayerShape(forward.num_kv_heads, forward.head_dim)] * len(forward.layers)
+    def __init__(self, model: ModelWeights) -> None:
+        self._model = model
+        self._shapes = [LayerShape(model.num_kv_heads, model.head_dim)] * len(model.layers)
 
-    def logits(self, rows: AnySequence[Row], cache: KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
-        step = GroupedAttention(cache, rows, should_stop, self.forward.num_heads)
-        hidden = self.forward.hidden(step.token_ids, step.positions, step.attend)
-        return self.forward.logits(hidden[step.wanted])
+    @property
+    def position_bytes(self) -> int:
+        return sum(shape.position_bytes(self.dtype) for shape in self._shapes)
+
+    def new_slots(self, num_slots: int, window: int) -> KVCache:
+        return KVCache(self._shapes, num_slots, window, self.dtype, torch.device("cpu"))
+
+    def logits(self, rows: AnySequence[Row], slots: KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
+        step = GroupedAttention(slots, rows, should_stop, self._model.num_heads)
+        return self._logits_of(self._hidden(step)[step.wanted])
+
+    def passage_logits(self, token_ids: AnySequence[int]) -> torch.Tensor:
+        slots, rows = self.new_slots(1, len(token_ids)), [Row(0, token_ids, 0, False)]
+        return self._logits_of(self._hidden(GroupedAttention(slots, rows, lambda: False, self._model.num_heads)))
+
+    def _hidden(self, step: GroupedAttention) -> torch.Tensor:
+        model, positions = self._model, step.positions
+        x = model.embedding[step.token_ids]
+        if model.positions is not None:
+            x = x + model.positions[positions]
+        for number, layer in enumerate(model.layers):
+            qkv = _times(self._norm(x, layer.attention_norm), layer.qkv).view(len(x), -1, model.head_dim)
+            if model.rotations is not None:
+                turned = qkv[:, : model.num_heads + model.num_kv_heads]
+                _turn(turned, model.rotations[positions, None])
+            x = _times(step.attend(number, qkv), layer.output).add_(x)
+            x = _times(self._activated(_times(self._norm(x, layer.mlp_norm), layer.up)), layer.down).add_(x)
+        return x
+
+    def _logits_of(self, hidden: torch.Tensor) -> torch.Tensor:
+        return _times(self._norm(hidden, self._model.norm), self._model.head)
+
+    def _norm(self, x: torch.Tensor, norm: Affine) -> torch.Tensor:
+        if self._model.is_llama:
+            normed: torch.Tensor = F.rms_norm(x, x.shape[1:], norm.weight, self._model.epsilon)
+            return normed
+        return F.layer_norm(x, x.shape[1:], norm.weight, norm.bias, self._model.epsilon)
+
+    def _activated(self, x: torch.Tensor) -> torch.Tensor:
+        if self._model.is_llama:
+            gates, values = x.chunk(2, -1)
+            return F.silu(gates).mul_(values)
+        return F.gelu(x, approximate="tanh")
 
 
-def pack_model(model: PreTrainedModel, window: int) -> PackedNetwork | None:
-    """The network of the model's family, with weights of its own; None for a model that has none."""
-    # Subclasses may compute otherwise.
-    if type(model) is LlamaForCausalLM and is_plain_llama(model):
-        return PackedNetwork(LlamaForward(model, window))
-    if type(model) is GPT2LMHeadModel and is_plain_gpt2(model):
-        return PackedNetwork(Gpt2Forward(model))
-    return None
+def _times(x: torch.Tensor, linear: Affine) -> torch.Tensor:
+    return F.linear(x, linear.weight, linear.bias)
+
+
+def _turn(heads: torch.Tensor, rotations: torch.Tensor) -> None:
+    """Each pair of dimensions of `[tokens, heads, head_dim]`, half a head apart, in place."""
+    lower, upper = heads.chunk(2, -1)
+    turned = torch.complex(lower, upper) * rotations
+    lower.copy_(turned.real)
+    upper.copy_(turned.imag)

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
+from generator.engine.int8.opening import source_mark
 from generator.engine.log import log
-from generator.engine.precision import RECIPES, Choice, Error
+from generator.engine.precision import Choice, Error
 
 
 class PrecisionMemory:
@@ -29,10 +30,9 @@ class PrecisionMemory:
     def recall(self) -> Choice | None:
         try:
             entry = self._read()[self._key]
-            choice = Choice(entry["few"], entry["many"], Error(**entry["error"]))
+            return Choice(entry["name"], Error(**entry["error"]))
         except (KeyError, TypeError):
             return None
-        return choice if choice.few in RECIPES and choice.many in RECIPES else None
 
     def remember(self, choice: Choice) -> None:
         entries = self._read() | {self._key: asdict(choice)}
@@ -53,9 +53,9 @@ class PrecisionMemory:
 
 
 def _fingerprint(folder: Path) -> str:
-    """Changes with the weights, the machine, torch and its threads."""
+    """Changes with the weights, the machine, torch, its threads, and how we compute."""
     weights = [path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]
     machine = (platform.machine(), platform.processor(), torch.backends.cpu.get_cpu_capability(), os.cpu_count())
-    everything = repr((files, machine, torch.__version__, torch.get_num_threads(), sorted(RECIPES)))
+    everything = repr((files, machine, torch.__version__, torch.get_num_threads(), source_mark()))
     return hashlib.blake2b(everything.encode(), digest_size=16).hexdigest()

@@ -117,9 +117,16 @@ class TransformersNetwork:
         self.dtype = model.dtype
         self.device = model.device
         model.set_attn_implementation(ATTENTION)
-        self.layers = self._measure()
+        self._shapes = self._measure()
 
-    def logits(self, rows: AnySequence[Row], cache: KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
+    @property
+    def position_bytes(self) -> int:
+        return sum(shape.position_bytes(self.dtype) for shape in self._shapes)
+
+    def new_slots(self, num_slots: int, window: int) -> KVCache:
+        return KVCache(self._shapes, num_slots, window, self.dtype, self.device)
+
+    def logits(self, rows: AnySequence[Row], slots: KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
         wanted, end = [], 0
         for row in rows:
             end += len(row.token_ids)
@@ -127,7 +134,7 @@ class TransformersNetwork:
                 wanted.append(end - 1)
         token_ids = [token_id for row in rows for token_id in row.token_ids]
         positions = [row.past + offset for row in rows for offset in range(len(row.token_ids))]
-        return self._run(token_ids, positions, wanted, PackedStep(cache, rows, should_stop))
+        return self._run(token_ids, positions, wanted, PackedStep(slots, rows, should_stop))
 
     def _run(self, token_ids: list[int], positions: list[int], wanted: list[int], step: Step) -> torch.Tensor:
         # A row's logits are always kept: models differ in what they make of none.

@@ -19,7 +19,7 @@ from tests.generator.engine.engine_loop import MODEL, SteppedEngine
 from tests.generator.engine.engine_process import a_set
 from tests.generator.engine.tiny_models import tiny_model, tiny_runner
 
-NETWORKS = ("gpt2", "llama", "packed gpt2", "packed llama")
+NETWORKS = ("gpt2", "llama", "packed gpt2", "packed llama", "int8 gpt2", "int8 llama")
 
 
 def never() -> bool:

@@ -12,16 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from generator.engine.forward import linears_of
-from generator.engine.linear import pack_fp32
+from generator.engine.families import ModelWeights, read_family
 from generator.engine.loading import choose_network
-from generator.engine.model_runner import ModelRunner
-from generator.engine.packed_network import PackedNetwork, pack_model
+from generator.engine.packed_network import PackedNetwork
 from generator.engine.precision_memory import PrecisionMemory
-from generator.engine.rotation import rotate
 from generator.engine.runner import Row
 from generator.engine.transformers_network import TransformersNetwork
-from tests.generator.engine.tiny_models import copy_of, tiny_model, tiny_runner, tiny_vocabulary
+from tests.generator.engine.tiny_models import copy_of, tiny_model, tiny_runner
 
 WINDOW, SLOTS = 48, 6
 NO_MEMORY = PrecisionMemory(Path("nowhere"), Path(__file__).parent)
@@ -69,21 +66,6 @@ def test_sequences_of_very_different_lengths_are_not_filled_up_to_the_longest() 
     assert np.abs(computed - expected).max() < 1e-4
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
-def test_a_rotated_model_is_the_same_model(family: str) -> None:
-    network = pack_model(copy_of(tiny_model(family)), WINDOW)
-    assert network is not None
-    before = [linear.weight for linear in linears_of(network.forward)]
-    rotate(network.forward)
-    for linear, weight in zip(linears_of(network.forward), before, strict=True):
-        assert not torch.allclose(linear.weight, weight, atol=1e-2)
-        linear.pack(pack_fp32, pack_fp32)
-    general, rotated = tiny_runner(family), ModelRunner(network, tiny_vocabulary(), WINDOW, "fp32", 4)
-    rows = [Row(0, list(range(5, 35)), 0, True), Row(1, [7], 0, True)]
-    expected, computed = (runner.forward(rows, lambda: False) for runner in (general, rotated))
-    assert np.abs(computed - expected).max() < 1e-4
-
-
 def test_plain_models_get_their_own_network() -> None:
     for family in ("gpt2", "llama"):
         network, precision = choose_network(copy_of(tiny_model(family)), 32, [1, 2, 3], "fp32", NO_MEMORY)
@@ -114,17 +96,17 @@ def other_llama() -> PreTrainedModel:
 def test_unusual_models_get_the_general_network(make: Callable[[], PreTrainedModel]) -> None:
     torch.manual_seed(3)
     model = make().eval()
-    assert pack_model(model, 32) is None
+    assert read_family(model, 32) is None
     assert isinstance(choose_network(model, 32, [1, 2, 3], "fp32", NO_MEMORY)[0], TransformersNetwork)
 
 
 def test_a_network_that_computes_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    def turned_wrongly(model: PreTrainedModel, window: int) -> PackedNetwork | None:
-        network = pack_model(model, window)
-        assert network is not None
-        network.forward.layers[0].qkv.weight[0] += 1
-        return network
+    def read_wrongly(model: PreTrainedModel, window: int) -> ModelWeights | None:
+        family = read_family(copy_of(model), window)
+        assert family is not None
+        family.layers[0].qkv.weight[0] += 1
+        return family
 
-    monkeypatch.setattr("generator.engine.loading.pack_model", turned_wrongly)
+    monkeypatch.setattr("generator.engine.loading.read_family", read_wrongly)
     network, _ = choose_network(copy_of(tiny_model("llama")), 32, [1, 2, 3], "fp32", NO_MEMORY)
     assert isinstance(network, TransformersNetwork)

@@ -16,9 +16,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from generator.engine.families import ModelWeights, read_family
+from generator.engine.int8.network import Int8Network
 from generator.engine.model_runner import ModelRunner, open_model
 from generator.engine.network import Network
-from generator.engine.packed_network import pack_model
+from generator.engine.packed_network import PackedNetwork
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.vocabulary import Vocabulary
 
@@ -45,15 +47,17 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 @cache
 def tiny_model(family: str) -> PreTrainedModel:
-    """Random weights, scaled so that logits have clear winners. Never run it: copy it."""
+    """Random weights, scaled so that logits have clear winners; wide enough for 8 bits if `family` is `int8 …`. Never
+    run it: copy it."""
     torch.manual_seed(7)
+    wide = family.startswith("int8")
     size = len(tiny_tokenizer())
     if family.endswith("gpt2"):
         model: PreTrainedModel = GPT2LMHeadModel(
             GPT2Config(
                 n_layer=2,
-                n_embd=48,
-                n_head=4,
+                n_embd=64 if wide else 48,
+                n_head=2 if wide else 4,
                 vocab_size=size,
                 n_positions=128,
                 initializer_range=0.15,
@@ -65,9 +69,9 @@ def tiny_model(family: str) -> PreTrainedModel:
         model = LlamaForCausalLM(
             LlamaConfig(
                 num_hidden_layers=2,
-                hidden_size=72,
-                num_attention_heads=9,
-                num_key_value_heads=3,
+                hidden_size=192 if wide else 72,
+                num_attention_heads=6 if wide else 9,
+                num_key_value_heads=2 if wide else 3,
                 intermediate_size=96,
                 vocab_size=size,
                 max_position_embeddings=128,
@@ -93,9 +97,19 @@ def copy_of(model: PreTrainedModel) -> PreTrainedModel:
     return own
 
 
+def tiny_family(family: str, window: int) -> ModelWeights:
+    model = read_family(copy_of(tiny_model(family)), window)
+    assert model is not None
+    return model
+
+
 def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
-    """By the general network, or by the family's own if `family` is `packed …`."""
-    own = copy_of(tiny_model(family))
-    network: Network | None = pack_model(own, window) if family.startswith("packed") else open_model(own, window)
-    assert network is not None
+    """By the general network, or by the family's own if `family` is `packed …` or, in 8 bits, `int8 …`."""
+    network: Network
+    if family.startswith(("packed", "int8")):
+        network = PackedNetwork(tiny_family(family, window))
+        if family.startswith("int8"):
+            network = Int8Network(tiny_family(family, window), threads=2)
+    else:
+        network = open_model(copy_of(tiny_model(family)), window)
     return ModelRunner(network, tiny_vocabulary(), window, "fp32", num_slots)

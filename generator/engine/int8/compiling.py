@@ -1,0 +1,47 @@
+"""Compiling: how functions of this package become machine code, and where that is kept between starts.
+
+Knows nothing of what they compute.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numba
+from llvmlite import binding
+
+from generator.engine.int8.opening import source_mark
+
+_FOLDERS = (Path(__file__).parents[3] / ".models" / "compiled", Path.home() / ".cache" / "storygen" / "compiled")
+
+# Its attributes are made when it is read.
+_config: Any = numba.config
+
+
+def _keep_compiled() -> bool:
+    """In the first folder that can be written. A folder of its own for each state of the source: numba itself would
+    only see that a function's own file has changed, not one it calls into."""
+    for folder in _FOLDERS:
+        try:
+            (folder / source_mark()).mkdir(parents=True, exist_ok=True)
+            (folder / ".writable").touch()
+        except OSError:
+            continue
+        _config.CACHE_DIR = str(folder / source_mark())
+        return True
+    return False
+
+
+_features = binding.get_host_cpu_features()
+if _features.get("avx512vnni"):
+    # LLVM takes a product and a sum apart again on processors it holds to be slow at both in one; they are not.
+    _config.CPU_FEATURES = _features.flatten() + ",+fast-dpwssd"
+
+# Nothing is promised about NaN or infinity: a model that overflows must be noticed.
+compiled = numba.njit(
+    nogil=True,
+    cache=_keep_compiled(),
+    error_model="numpy",
+    fastmath={"reassoc", "contract", "arcp", "nsz", "afn"},
+)

@@ -1,0 +1,83 @@
+"""Layout: a model's weights in 8 bits, all in a few arrays, and where each of them lies.
+
+Knows nothing of how they are computed with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from generator.engine.families import Affine, LayerWeights, ModelWeights
+from generator.engine.int8.product import Bytes, Floats, pack, padded
+from generator.engine.int8.team import Team
+from generator.engine.int8.vectors import GROUP
+from generator.engine.int8.walk import Place, Shape, Weights
+
+
+def fits(model: ModelWeights) -> bool:
+    """Whether all its parts are whole groups."""
+    inner = model.layers[0].down.weight.shape[1]
+    return all(size % GROUP == 0 for size in (model.head_dim, model.embedding.shape[1], inner))
+
+
+def shape_of(model: ModelWeights) -> Shape:
+    """But for the slots, which a step brings."""
+    up, down = model.layers[0].up.weight, model.layers[0].down.weight
+    return Shape(
+        width=model.embedding.shape[1],
+        heads=model.num_heads,
+        kv_heads=model.num_kv_heads,
+        head_dim=model.head_dim,
+        up=up.shape[0],
+        inner=down.shape[1],
+        epsilon=model.epsilon,
+        slots=0,
+        window=0,
+    )
+
+
+def lay_out(model: ModelWeights, team: Team) -> Weights:
+    """The last place is that of the last norm and the head, as if they were a layer's first norm and `qkv`."""
+    tables = [[part for each in _parts(layer) for part in (each.weight, each.bias)] for layer in model.layers]
+    last = [model.norm.weight, model.norm.bias, model.head.weight, model.head.bias]
+    tables.append(last + [None] * (len(Place._fields) - len(last)))
+    places, matrices, vectors = [], [], []
+    steps_at = vectors_at = 0
+    for table in tables:
+        place = []
+        for tensor in table:
+            if tensor is None:
+                place.append(-1)
+            elif tensor.dim() == 1:
+                place.append(vectors_at)
+                vectors.append(tensor.numpy())
+                vectors_at += len(tensor)
+            else:
+                place.append(steps_at)
+                matrices.append((tensor.numpy(), steps_at))
+                steps_at += padded(tensor.shape[0]) * tensor.shape[1]
+        places.append(place)
+    steps, scales = np.zeros(steps_at, np.int8), np.zeros(steps_at // GROUP, np.float32)
+    waiting = iter(matrices)
+    team.run(lambda _: _pack_all(waiting, steps, scales))
+    cosines, sines = _angles(model)
+    return Weights(steps, scales, np.concatenate(vectors), np.array(places), cosines, sines)
+
+
+def _parts(layer: LayerWeights) -> tuple[Affine, ...]:
+    """In the order of `Place`."""
+    return layer.attention_norm, layer.qkv, layer.output, layer.mlp_norm, layer.up, layer.down
+
+
+def _pack_all(waiting: Iterator[tuple[Floats, int]], steps: Bytes, scales: Floats) -> None:
+    for weight, begin in waiting:
+        end = begin + padded(weight.shape[0]) * weight.shape[1]
+        pack(np.ascontiguousarray(weight), steps[begin:end], scales[begin // GROUP : end // GROUP])
+
+
+def _angles(model: ModelWeights) -> tuple[Floats, Floats]:
+    if model.rotations is None:
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    return model.rotations.real.flatten().numpy(), model.rotations.imag.flatten().numpy()

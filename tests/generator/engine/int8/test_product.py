@@ -1,0 +1,118 @@
+"""Products in 8 bits, attention over them, and what is computed on single rows, against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.engine.int8 import rows
+from generator.engine.int8.attention import attend
+from generator.engine.int8.product import Floats, multiply, pack, padded, unpack
+from generator.engine.int8.slots import Slots, write
+
+
+def packed(weight: Floats) -> tuple[np.ndarray[tuple[int], np.dtype[np.int8]], Floats]:
+    size = padded(len(weight)) * weight.shape[1]
+    steps, scales = np.zeros(size, np.int8), np.zeros(size // 32, np.float32)
+    pack(weight, steps, scales)
+    return steps, scales
+
+
+def floats(random: np.random.Generator, *shape: int) -> Floats:
+    return random.standard_normal(shape).astype(np.float32)
+
+
+def rounded(numbers: Floats) -> tuple[np.ndarray[tuple[int], np.dtype[np.int16]], Floats]:
+    result = np.zeros(numbers.size, np.int16)
+    width = numbers.shape[1]
+    factors = [
+        rows.to_16_bits(row, result[number * width : (number + 1) * width]) for number, row in enumerate(numbers)
+    ]
+    return result, np.array(factors, np.float32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(outputs=st.integers(1, 70), groups=st.integers(1, 5), count=st.integers(1, 21), seed=st.integers(0, 9999))
+def test_a_product_is_that_of_the_rounded_weight(outputs: int, groups: int, count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    weight, inputs = floats(random, outputs, 32 * groups), floats(random, count, 32 * groups)
+    # Rows of very different sizes must not lose to each other.
+    inputs *= 10 ** np.linspace(-3, 3, count, dtype=np.float32)[:, None]
+    steps, scales = packed(weight)
+    kept = unpack(steps, scales, 32 * groups)
+    assert np.abs(kept[:outputs] - weight).max() <= np.abs(weight).max() / 112 / 2 * 1.001
+    numbers, factors = rounded(inputs)
+    out = np.zeros((count, padded(outputs)), np.float32)
+    blocks = padded(outputs) // 16
+    multiply(out.ravel(), 0, out.shape[1], numbers, 0, factors, count, 32 * groups, steps, 0, scales, 0, 0, blocks)
+    expected = inputs.astype(np.float64) @ kept.T.astype(np.float64)
+    scale = np.abs(inputs).max(1) * np.abs(kept).sum(1).max()
+    assert (np.abs(out - expected).max(1) / scale).max() < 3e-5
+
+
+def test_weights_that_once_had_four_or_eight_bits_are_kept_exactly() -> None:
+    random = np.random.default_rng(1)
+    for low, high in ((-8, 8), (-7, 8), (-127, 128)):
+        whole = random.integers(low, high, (32, 64)).astype(np.float32)
+        whole[:, ::32] = low
+        weight = whole * random.choice([0.25, 0.5, 2.0], (32, 1)).astype(np.float32)
+        assert np.abs(unpack(*packed(weight), 64) - weight).max() < 1e-6 * np.abs(weight).max()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    past=st.integers(0, 40),
+    count=st.integers(1, 8),
+    group=st.integers(1, 3),
+    dims=st.sampled_from([32, 64, 96]),
+    seed=st.integers(0, 9999),
+)
+def test_attention_is_a_mean_weighed_by_scores(past: int, count: int, group: int, dims: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    slots, head_at = Slots(1, 2, 2, dims, 50), 3 * dims * 64
+    keys, values = floats(random, past + count, dims), floats(random, past + count, dims)
+    for position in range(past + count):
+        write(slots.stored, head_at, slots.window, position, keys[position], values[position])
+    queries = floats(random, count * group, dims)
+    numbers, factors = rounded(queries)
+    scores, out = np.zeros(count * group * 64, np.float32), np.zeros((count * group, dims), np.float32)
+    attend(slots.stored, head_at, slots.window, dims, past, numbers, factors, count, group, scores, out.ravel())
+    for row, query in enumerate(queries):
+        seen = past + row // group + 1
+        weights = np.exp(keys[:seen] @ query - (keys[:seen] @ query).max())
+        expected = weights @ values[:seen] / weights.sum()
+        assert np.abs(out[row] - expected).max() < 0.15
+
+
+@pytest.mark.parametrize("size", [1, 16, 37])
+def test_what_happens_on_rows_is_what_numpy_makes_of_it(size: int) -> None:
+    random = np.random.default_rng(size)
+    x, weights, biases = floats(random, size), floats(random, size), floats(random, size)
+    out = np.empty_like(x)
+    rows.layer_norm(x, weights, biases, np.float32(1e-5), out)
+    assert np.allclose(out, (x - x.mean()) / np.sqrt(x.var() + 1e-5) * weights + biases, atol=1e-5)
+    rows.rms_norm(x, weights, np.float32(1e-5), out)
+    assert np.allclose(out, x / np.sqrt((x**2).mean() + 1e-5) * weights, atol=1e-5)
+    out = x.copy()
+    rows.gate(out, weights)
+    assert np.allclose(out, x / (1 + np.exp(-x)) * weights, atol=1e-5)
+    out = x.copy()
+    rows.gelu(out)
+    assert np.allclose(out, x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))), atol=1e-5)
+    out = 30 * x
+    total = rows.softmax(out)
+    assert np.allclose(out / total, np.exp(30 * x - (30 * x).max()) / np.exp(30 * x - (30 * x).max()).sum(), atol=1e-5)
+
+
+def test_what_is_not_a_number_is_not_hidden() -> None:
+    for wrong in (np.nan, np.inf):
+        factor = rows.to_16_bits(np.array([1, wrong, 2], np.float32), np.zeros(3, np.int16))
+        assert not np.isfinite(factor)
+
+
+def test_a_row_of_zeros_is_no_division_by_zero() -> None:
+    numbers = np.ones(32, np.int16)
+    assert np.isfinite(rows.to_16_bits(np.zeros(32, np.float32), numbers))
+    assert not numbers.any()
