@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from generator.sampling_settings import SamplingSettings
 from tests.browser.desks import Desks
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
@@ -52,6 +53,50 @@ def test_sampling_takes_effect_at_once_and_stays(desks: Desks) -> None:
     with desks.app.page(draft) as other:
         sampling = other.opened["settings"]["sampling"]
     assert (sampling["temperature"], sampling["seed"], sampling["stop_at_end"]) == (0.3, 42, True)
+
+
+def test_everything_about_the_voice_can_be_reset(desks: Desks) -> None:
+    story, draft = desks.story(
+        sampling={"temperature": 0.3, "seed": 42, "banned_words": ["dragon"], "dry_multiplier": 1}
+    )
+    desk = desks.open(story)
+    desk.button("Voice").click()
+    desk.page.get_by_role("complementary").get_by_text("More", exact=True).click()
+    banned = desk.page.get_by_role("textbox", name="Words it must not use")
+    expect(banned).to_have_value("dragon")
+    banned.fill("dragon, old  king ,")
+    banned.blur()
+    expect(banned).to_have_value("dragon, old  king")
+    desk.button("Reset everything").click()
+    expect(banned).to_have_value("")
+    with desks.app.page(draft) as other:
+        assert other.opened["settings"]["sampling"] == SamplingSettings().to_json()
+
+
+def test_the_pace_is_every_sheets(desks: Desks) -> None:
+    story, _ = desks.story(sampling={"pace": 77})
+    desk = desks.open(story)
+    pace = desk.page.get_by_role("combobox", name="Pace")
+    expect(pace).to_have_value("77")
+    pace.select_option("60, as one thinks")
+    desk.page.reload()
+    expect(pace).to_have_value("60")
+    pace.select_option("as fast as it can")
+    desk.page.reload()
+    expect(pace).to_have_value("")
+
+
+def test_each_paragraph_runs_in_its_own_direction(desks: Desks) -> None:
+    story, _ = desks.story(prompt="Once upon a time.\nכל הלילות דלק האור.")
+    desk = desks.open(story)
+    directions = "() => [...document.querySelectorAll('.cm-line')].map(line => getComputedStyle(line).direction)"
+    assert desk.page.evaluate(directions) == ["ltr", "rtl"]
+    desk.caret_to_end()
+    desk.type("א")
+    box, paper = desk.page.locator(".cm-cursor").bounding_box(), desk.text_field.bounding_box()
+    assert box is not None
+    assert paper is not None
+    assert paper["x"] + 100 < box["x"] < paper["x"] + paper["width"] - 100, "to the left of what stands at the right"
 
 
 def test_another_model_goes_on(desks: Desks) -> None:

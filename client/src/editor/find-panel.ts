@@ -12,9 +12,7 @@ import {
 } from "@codemirror/search"
 import type { EditorState } from "@codemirror/state"
 import { type Command, type EditorView, type Panel, runScopeHandlers, type ViewUpdate } from "@codemirror/view"
-
-/** Beyond this many hits the panel says "more than"; counting goes on at every change of the text. */
-const MOST_COUNTED = 1_000
+import { type Hit, HitCounter, MOST_COUNTED } from "./hit-counter.ts"
 
 export function findPanel(view: EditorView): Panel {
   const query = getSearchQuery(view.state)
@@ -22,12 +20,12 @@ export function findPanel(view: EditorView): Panel {
   search.setAttribute("main-field", "true")
   const replace = field("Replace with", query.replace)
   const found = document.createElement("output")
-  const tell = () => (found.textContent = describe(view.state))
+  const counter = new HitCounter(() => tell())
+  const tell = () => (found.textContent = getSearchQuery(view.state).search ? describe(counter.hits, view.state) : "")
 
   const commit = () => {
     const asked = new SearchQuery({ search: search.value, replace: replace.value, literal: true })
     if (!asked.eq(getSearchQuery(view.state))) view.dispatch({ effects: setSearchQuery.of(asked) })
-    tell()
   }
   search.oninput = commit
   replace.oninput = commit
@@ -43,7 +41,7 @@ export function findPanel(view: EditorView): Panel {
     else if (event.key === "Enter" && event.target === search) act(event, view, event.shiftKey ? findPrevious : findNext)
     else if (event.key === "Enter" && event.target === replace) act(event, view, replaceNext)
   }
-  tell()
+  counter.search(query, view.state)
   return {
     dom,
     top: true,
@@ -52,13 +50,17 @@ export function findPanel(view: EditorView): Panel {
       for (const effect of update.transactions.flatMap((transaction) => transaction.effects)) {
         if (effect.is(setSearchQuery)) show(effect.value)
       }
-      if (update.docChanged || update.selectionSet) tell()
+      if (update.docChanged) counter.changed(update.state)
+      if (update.selectionSet) tell()
     },
+    destroy: () => counter.stop(),
   }
 
   function show(asked: SearchQuery): void {
     if (search.value !== asked.search) search.value = asked.search
     if (replace.value !== asked.replace) replace.value = asked.replace
+    counter.search(asked, view.state)
+    tell()
   }
 }
 
@@ -85,18 +87,11 @@ function act(event: KeyboardEvent, view: EditorView, command: Command): void {
 }
 
 /** Which hit the selection is, of how many. */
-function describe(state: EditorState): string {
-  const query = getSearchQuery(state)
-  if (!query.search) return ""
+function describe(hits: readonly Hit[] | null, state: EditorState): string {
+  if (!hits) return ""
+  if (hits.length === 0) return "not found"
+  if (hits.length === MOST_COUNTED) return `more than ${MOST_COUNTED.toLocaleString()}`
   const { from, to } = state.selection.main
-  const hits = query.getCursor(state)
-  let count = 0
-  let current = 0
-  for (let hit = hits.next(); !hit.done; hit = hits.next()) {
-    count++
-    if (hit.value.from === from && hit.value.to === to) current = count
-    if (count === MOST_COUNTED) return `more than ${MOST_COUNTED.toLocaleString()}`
-  }
-  if (count === 0) return "not found"
-  return current ? `${current} of ${count}` : `${count} found`
+  const current = hits.findIndex((hit) => hit.from === from && hit.to === to)
+  return current < 0 ? `${hits.length} found` : `${current + 1} of ${hits.length}`
 }

@@ -16,6 +16,7 @@ import { follow, followListener, scrollToEnd, withCaretAtEnd } from "./follow.ts
 import { liveMarks, type LiveMarks, setLiveMarks } from "./live-marks.ts"
 import { storyTheme } from "./theme.ts"
 import { undoWithAuthors } from "./undo-authors.ts"
+import { wordCount } from "./words.ts"
 
 export interface StoryEditorOptions {
   readonly nonce: string
@@ -124,6 +125,7 @@ function prose(options: StoryEditorOptions): Extension {
     search({ top: true, createPanel: findPanel }),
     keymap.of([...proseKeys, ...historyKeymap, ...searchKeymap]),
     authorInk(options.inkOf),
+    wordCount,
     liveMarks,
     storyTheme,
   ]

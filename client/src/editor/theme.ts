@@ -31,6 +31,7 @@ export const storyTheme = EditorView.theme({
     borderRadius: "8px",
     background: "var(--sheet)",
     fontSize: "13px",
+    outlineOffset: "-1px",
   },
   ".find .button": { padding: "5px 11px", fontSize: "12.5px" },
   ".find output": { minWidth: "70px", color: "var(--quiet)", fontSize: "12px" },

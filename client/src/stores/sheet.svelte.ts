@@ -5,7 +5,7 @@
 import { untrack } from "svelte"
 import { authorship } from "../editor/authorship.ts"
 import { createStoryEditor, type StoryEditor } from "../editor/story-editor.ts"
-import { countWords } from "../editor/words.ts"
+import { wordCount } from "../editor/words.ts"
 import type { Connection } from "../sync/connection.ts"
 import { DocumentClient } from "../sync/document-client.ts"
 import type { Journal, Recovered } from "../sync/journal.ts"
@@ -21,7 +21,7 @@ export interface SheetSurroundings {
   readonly nonce: string
 }
 
-const COUNT_WORDS_MS = 500
+const READINGS_MS = 500
 const MOST_STROKES = 90
 /** How long a command waits for what was typed just before it. */
 const SETTLE_MS = 3_000
@@ -56,7 +56,7 @@ export class Sheet {
   private editor: StoryEditor | null = null
   private document: DocumentClient | null = null
   private window = 0
-  private counting: ReturnType<typeof setTimeout> | null = null
+  private reading: ReturnType<typeof setTimeout> | null = null
 
   constructor(
     readonly draft: string,
@@ -85,7 +85,7 @@ export class Sheet {
       inkOf: (author) => inks.ofAuthor(author),
       onEdit: () => this.document?.edited(),
       onComposing: () => this.document?.composing(),
-      onText: () => this.countSoon(),
+      onText: () => this.readSoon(),
       onFocus: () => this.onFocus(this),
       onFollow: (following) => (this.following = following),
     })
@@ -117,7 +117,7 @@ export class Sheet {
       unlisten()
       document.close()
       editor.destroy()
-      if (this.counting) clearTimeout(this.counting)
+      if (this.reading) clearTimeout(this.reading)
     }
   }
 
@@ -238,13 +238,13 @@ export class Sheet {
     this.keptOnDevice = this.document.keptOnDevice
   }
 
-  private countSoon(): void {
-    this.counting ??= setTimeout(() => {
-      this.counting = null
+  private readSoon(): void {
+    this.reading ??= setTimeout(() => {
+      this.reading = null
       if (!this.editor) return
-      this.words = countWords(this.editor.state.doc)
+      this.words = this.editor.state.field(wordCount)
       this.strokes = strokesOf(authorship.runs(this.editor.state), MOST_STROKES)
-    }, COUNT_WORDS_MS)
+    }, READINGS_MS)
   }
 
   private async readRecovered(): Promise<void> {

@@ -1,0 +1,134 @@
+"""How quick the page is with 100,000 words, three drafts that write, and a person who types, scrolls and searches.
+
+Run it as `python -m benchmarks.page [MINUTES]`, two minutes unless said otherwise. The last line is JSON. Chromium
+draws without a graphics card here, on the cores that the server uses too; a person's machine does better.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.sync_api import CDPSession, Page, expect, sync_playwright
+
+from tests.app.live_page import create_story
+from tests.app.server import running_server
+from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.browser.desk_page import DeskPage
+
+WORDS = 100_000
+PARAGRAPH = "The keeper of the light went down to the sea and did not look back at the tower. " * 5
+OPENS_MS = 120_000
+# From the key to the frame that shows it: what is posted in a frame's callback runs once that frame is drawn.
+WATCH = """() => {
+  window.seen = { keys: [], long: [] }
+  new PerformanceObserver(list => seen.long.push(...list.getEntries().map(entry => entry.duration)))
+    .observe({ type: 'longtask' })
+  addEventListener('keydown', event => requestAnimationFrame(() => {
+    const drawn = new MessageChannel()
+    drawn.port1.onmessage = () => seen.keys.push(performance.now() - event.timeStamp)
+    drawn.port2.postMessage(null)
+  }), true)
+}"""
+TAKE = "what => seen[what].splice(0)"
+PLACES = {"in the middle": 0.5, "at the end": 1.0}
+
+
+def long_text() -> str:
+    return "\n".join([PARAGRAPH.strip()] * (WORDS // len(PARAGRAPH.split())))
+
+
+def heap_mb(session: CDPSession) -> float:
+    """What is in use after the rubbish is gone."""
+    session.send("HeapProfiler.collectGarbage")
+    used: float = session.send("Runtime.getHeapUsage")["usedSize"]
+    return round(used / 2**20, 1)
+
+
+def summary(milliseconds: list[float]) -> dict[str, float]:
+    ordered = sorted(milliseconds)
+    return {
+        "count": len(ordered),
+        "median": round(median(ordered), 1),
+        "p95": round(ordered[int(len(ordered) * 0.95)], 1),
+        "most": round(ordered[-1], 1),
+    }
+
+
+def type_at(desk: DeskPage, share: float) -> dict[str, float]:
+    """Key to paint, in milliseconds, of a person who types at one place of the text."""
+    desk.page.locator(".cm-content").first.focus()
+    desk.page.keyboard.press("Control+Home" if share < 1 else "Control+End")
+    if share < 1:
+        desk.page.get_by_role("slider", name="Place in the text").press("ArrowRight")
+        for _ in range(round(share * 20) - 1):
+            desk.page.keyboard.press("ArrowRight")
+        desk.page.keyboard.press("Enter")
+    desk.page.wait_for_timeout(1_000)
+    desk.page.evaluate(TAKE, "keys")
+    desk.page.keyboard.type("Suddenly the green dragon sneezed, and every window in the tower rang. ", delay=90)
+    return summary(desk.page.evaluate(TAKE, "keys"))
+
+
+def long_tasks(page: Page, act: Any) -> list[int]:
+    """Tasks of more than 50 ms, in milliseconds, while something is done."""
+    page.evaluate(TAKE, "long")
+    act()
+    page.wait_for_timeout(500)
+    return [round(task) for task in page.evaluate(TAKE, "long")]
+
+
+def scroll(page: Page) -> None:
+    page.mouse.move(240, 400)
+    for step in range(80):
+        page.mouse.wheel(0, -700 if step < 60 else 900)
+        page.wait_for_timeout(25)
+
+
+def measure(desk: DeskPage, session: CDPSession, minutes: float) -> dict[str, Any]:
+    page = desk.page
+    began = time.monotonic()
+    expect(page.locator(".cm-content[contenteditable=true]")).to_have_count(3, timeout=OPENS_MS)
+    found: dict[str, Any] = {"open_seconds": round(time.monotonic() - began, 1)}
+    page.evaluate(WATCH)
+    desk.button("Start all").click()
+    expect(desk.doing.filter(has_text="tok/s")).to_have_count(3, timeout=OPENS_MS)
+    found["key_to_paint_ms"] = {place: type_at(desk, share) for place, share in PLACES.items()}
+    found["long_tasks_writing_ms"] = long_tasks(page, lambda: page.wait_for_timeout(5_000))
+    found["long_tasks_scrolling_ms"] = long_tasks(page, lambda: scroll(page))
+    page.keyboard.press("Control+f")
+    page.keyboard.type("dragon", delay=90)
+    found["long_tasks_finding_ms"] = long_tasks(page, lambda: page.wait_for_timeout(3_000))
+    page.keyboard.press("Escape")
+    before = heap_mb(session)
+    page.wait_for_timeout(max(10, minutes * 60 - (time.monotonic() - began)) * 1_000)
+    found["heap_mb"] = {"before": before, "after": heap_mb(session)}
+    return found
+
+
+def main(minutes: float) -> None:
+    with (
+        tempfile.TemporaryDirectory() as data,
+        running_server(Path(data), "eventlet") as server,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        address = f"http://127.0.0.1:{server.port}"
+        name, _, value = server.cookie.partition("=")
+        context.add_cookies([{"name": name, "value": value, "url": address}])
+        story = create_story(server.port, server.cookie, prompt=long_text(), drafts=3)
+        desk = DeskPage(context.new_page(), address)
+        desk.page.goto(f"{address}/#/story/{story['id']}")
+        found = measure(desk, context.new_cdp_session(desk.page), minutes)
+        browser.close()
+    print(json.dumps({"words": WORDS, "minutes": minutes, **found}))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0)
