@@ -20,6 +20,7 @@ from generator.engine.runner import Interrupted, LoadOptions, Row
 from generator.engine.sampling import BrokenLogits, Floats, Noise, Page, sample
 from generator.engine.scheduler import Work
 from generator.engine.sequence import Sequence
+from generator.engine.shadow import Shadow
 from generator.messages import Alternatives, Budget, Command, Drop, Event, Load, Set, Unload
 
 # Chunks of this many tokens and more are worth giving up when their sequence is edited.
@@ -104,7 +105,8 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - a failing model must not take the engine along
             log(f"a step of {model.spec.key} failed: {type(error).__name__}: {error}")
             for work in works:
-                self.roster.fail(work.sequence, "The model failed while computing.")
+                if not isinstance(work.sequence, Shadow):
+                    self.roster.fail(work.sequence, "The model failed while computing.")
         else:
             self._was_interrupted = False
             self._advance(model, works, logits)
@@ -141,8 +143,11 @@ class Loop:
         except BrokenLogits as error:
             self.roster.fail(sequence, str(error))
             return
+        window = sequence.window.base
         for event in sequence.append(token_id, logprob):
             self._publish(event)
+        if sequence.window.base != window:
+            model.scheduler.rolled(sequence)
         seconds = max(model.runner.seconds_per_token, token_seconds(sequence))
         if seconds:
             # From when it was due, so that the pace is kept; what is lost for long is not made up for.

@@ -11,6 +11,8 @@ from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
 
 from generator.engine.sequence import Sequence
+from generator.engine.shadow import Shadow, begin_shadow
+from generator.engine.window import common_prefix
 
 # A sequence that got a slot keeps it until it wrote this many tokens: taking turns costs recomputing a
 # window each time.
@@ -31,6 +33,7 @@ class Work:
 class Scheduler:
     def __init__(self, num_slots: int) -> None:
         self._holders: list[Sequence | None] = [None] * num_slots
+        self._shadows: dict[Sequence, Shadow] = {}
         self._step = self._served = 0
 
     def schedule(self, sequences: Iterable[Sequence], token_budget: int) -> list[Work]:
@@ -40,6 +43,7 @@ class Scheduler:
         self._assign_slots(waiting)
         ready = [sequence for sequence in waiting if sequence.slot is not None]
         works = [self._work(sequence, count) for sequence, count in self._shares(ready, token_budget)]
+        works += self._shadow_works(works, token_budget - sum(work.count for work in works))
         for work in works:
             # No two alike: whoever comes later in a step comes later in the next one, too.
             self._served += 1
@@ -52,10 +56,30 @@ class Scheduler:
         if sequence.slot is not None:
             self._holders[sequence.slot] = None
         sequence.slot, sequence.num_computed = None, 0
+        if sequence in self._shadows:
+            self.release(self._shadows.pop(sequence))
+
+    def rolled(self, sequence: Sequence) -> None:
+        """The sequence's window moved: it goes on where its shadow is, if that has more of it."""
+        shadow = self._shadows.pop(sequence, None)
+        if shadow is None:
+            return
+        ready = min(
+            *(shadow.num_computed, len(sequence.token_ids) - 1),
+            common_prefix(shadow.token_ids, sequence.token_ids),
+        )
+        if ready > sequence.num_computed and sequence.slot is not None and shadow.slot is not None:
+            self._holders[sequence.slot], self._holders[shadow.slot] = shadow, sequence
+            sequence.slot, shadow.slot = shadow.slot, sequence.slot
+            sequence.num_computed = ready
+        self.release(shadow)
 
     def acquire(self, sequence: Sequence) -> bool:
-        """Give the sequence a slot if one is free or its holder has nothing to do."""
+        """Give the sequence a slot if one is free or its holder has nothing to do, or is a shadow."""
         slot = self._free_slot()
+        if slot is None and self._shadows and not isinstance(sequence, Shadow):
+            self.release(self._shadows.pop(next(iter(self._shadows))))
+            slot = self._free_slot()
         if slot is not None:
             self._give(slot, sequence)
         return slot is not None
@@ -87,6 +111,25 @@ class Scheduler:
         fewest = min(map(len, groups), default=0)
         return int(OWNER_LEAD * fewest * self._step) - int(OWNER_LEAD * fewest * (self._step - 1))
 
+    def _shadow_works(self, works: AnySequence[Work], token_budget: int) -> list[Work]:
+        """Compute ahead for those of `works` whose window is nearly full, with what the step has left."""
+        for sequence in [s for s, shadow in self._shadows.items() if shadow.of is not s.window]:
+            self.release(self._shadows.pop(sequence))  # It was edited.
+        found = []
+        for sequence in [work.sequence for work in works if work.wants_logits]:
+            shadow = self._shadows.get(sequence) or self._begin_shadow(sequence)
+            if shadow is not None and (count := min(shadow.follow(), token_budget)) > 0:
+                token_budget -= count
+                found.append(Work(shadow, count, False))
+        return found
+
+    def _begin_shadow(self, sequence: Sequence) -> Shadow | None:
+        shadow = begin_shadow(sequence)
+        if shadow is None or not self.acquire(shadow):
+            return None
+        self._shadows[sequence] = shadow
+        return shadow
+
     def _assign_slots(self, waiting: AnySequence[Sequence]) -> None:
         without = sorted((s for s in waiting if s.slot is None), key=lambda s: (not s.is_edited, s.last_served))
         for sequence in without:
@@ -97,7 +140,7 @@ class Scheduler:
         """An empty slot, else the one of the sequence that has been idle for longest."""
         if None in self._holders:
             return self._holders.index(None)
-        idle = [s for s in self._holders if s is not None and s.num_pending <= 0]
+        idle = [s for s in self._holders if s is not None and s.num_pending <= 0 and not isinstance(s, Shadow)]
         return min(idle, key=lambda s: s.last_served).slot if idle else None
 
     def _take_turn(self, sequence: Sequence) -> None:
@@ -105,7 +148,7 @@ class Scheduler:
         else when the holder's turn is over."""
         held: dict[str, list[Sequence]] = {}
         for holder in self._holders:
-            if holder is not None:
+            if holder is not None and not isinstance(holder, Shadow):
                 held.setdefault(holder.owner, []).append(holder)
         mine = len(held.get(sequence.owner, ()))
         richest = max(held, key=lambda owner: (len(held[owner]), owner == sequence.owner))

@@ -44,11 +44,28 @@ class Window:
 
     def roll(self) -> None:
         """Move the base forward so that half a window of text follows it."""
+        self._drop(self._num_dropped(self.num_text))
+
+    def ahead(self) -> Window | None:
+        """The window that this one rolls to when it is overfull, as far as its text is there; None while it is open
+        where that begins."""
+        num_text = self.size - self.num_head + 1
+        if self.num_text <= num_text - self.size // 2:
+            return None
         text = Tokens(self.token_ids[self.num_head :], self.lengths)
-        dropped = find_start(text, max(0, self.num_text - self.size // 2), self._starts, self.size // 16)
-        self.base += sum(self.lengths[:dropped])
-        self.lengths = self.lengths[dropped:]
-        self.token_ids = self.token_ids[: self.num_head] + text.ids[dropped:]
+        window = Window(self.size, self.token_ids[: self.num_head], text, self.base, self._starts)
+        window._drop(self._num_dropped(num_text))
+        return window
+
+    def _num_dropped(self, num_text: int) -> int:
+        """How many tokens a roll drops that finds `num_text`."""
+        text = Tokens(self.token_ids[self.num_head :], self.lengths)
+        return find_start(text, max(0, num_text - self.size // 2), self._starts, self.size // 16)
+
+    def _drop(self, count: int) -> None:
+        self.base += sum(self.lengths[:count])
+        self.lengths = self.lengths[count:]
+        self.token_ids = self.token_ids[: self.num_head] + self.token_ids[self.num_head + count :]
 
 
 def find_start(text: Tokens, index: int, starts: bytes, reach: int) -> int:
