@@ -70,7 +70,7 @@ log = logging.getLogger("storygen")
 
 def main(settings: Settings, mode: str) -> int:
     log_to_stderr(settings.log_level, settings.log_format)
-    run_blocking = concurrency.blocking_runner(mode)
+    run_blocking = concurrency.one_at_a_time(mode)
     try:
         hold = folder.Hold(settings.data)
         key = signing_key(settings.data / folder.KEY_FILE)
@@ -120,7 +120,8 @@ def _serve(
         "memory": settings.memory,
     }
     make_engine = functools.partial(EngineClient, ENGINE_COMMAND, boot)
-    desk = Desk(store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted)
+    compute = concurrency.one_at_a_time(mode)
+    desk = Desk(store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted, compute)
     app.connect(desk, Library(store, menu, run_blocking, desk), menu)
     app.start_tasks()
     retention = Retention(store, run_blocking, desk, settings.keep_days)

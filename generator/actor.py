@@ -22,14 +22,16 @@ from generator.report import Report
 from generator.scribe import Scribe
 from generator.surroundings import Surroundings
 from generator.update_json import update_json
+from stories.changes import edit_work
 from stories.draft import DraftState, new_head, restore
-from stories.events import Event, Moved, Stopped, Tick, Wrote
+from stories.events import Edit, Event, Moved, Stopped, Tick, Wrote
 from stories.reducer import reduce
-from stories.step import Fork, Refused
+from stories.step import Fork, Refused, Step
 from stories.store import Commit, NewDraft, StoredDraft, StoreError
 from stories.update import Update
 
 PUBLISH_SECONDS = 0.03
+LONG_WORK = 1_000  # sections of an edit: some 50 ms, in which nobody else would be served
 PUBLISHED_AT_ONCE = 64
 
 log = logging.getLogger(__name__)
@@ -186,7 +188,7 @@ class Actor:
 
     def _reduce(self, event: Event, updates: list[Update], forks: list[Fork], turn: _Turn | None = None) -> bool:
         try:
-            step = reduce(self.state, event)
+            step = self._step(event)
         except Refused as refusal:
             if turn:
                 self._refuse([turn], SessionError(refusal.code, refusal.message))
@@ -196,6 +198,12 @@ class Actor:
         updates.extend(step.updates)
         forks.extend(step.forks)
         return True
+
+    def _step(self, event: Event) -> Step:
+        if isinstance(event, Edit) and edit_work(event.updates, event.over) > LONG_WORK:
+            step: Step = self._around.compute(reduce, self.state, event)
+            return step
+        return reduce(self.state, event)
 
     def _commit(self, before: DraftState, updates: Sequence[Update], forks: Sequence[Fork]) -> None:
         state, head = self.state, self.state.head()

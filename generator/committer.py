@@ -1,6 +1,6 @@
 """Committer: gathers what drafts have to store into few transactions.
 
-Owns the queue between the drafts' actors and the store's one real thread. While one transaction is under
+Owns the queue between the drafts' actors and the store, which is called by one at a time. While one transaction is under
 way the next one collects, so many writers cost one disk flush together. Knows nothing of what is stored.
 """
 
@@ -24,7 +24,7 @@ RunBlocking = Callable[..., Any]
 
 
 class Committer:
-    """`run_blocking` runs a function on the one real thread that may touch the store."""
+    """`run_blocking` runs a function on a real thread, one at a time: all that touches the store goes through it."""
 
     def __init__(self, store: Store, run_blocking: RunBlocking) -> None:
         self._store = store

@@ -64,6 +64,7 @@ class Desk:
         publish: Publish,
         make_engine: MakeEngine,
         reacted: Callable[[float, float], None],
+        compute: RunBlocking,
     ) -> None:
         self._store, self._run_blocking = store, run_blocking
         self._sessions: dict[str, Session] = {}
@@ -81,6 +82,7 @@ class Desk:
             expect=self._expect,
             stored_updates=functools.partial(run_blocking, store.updates),
             reacted=reacted,
+            compute=compute,
         )
         self._probed = -PROBE_SECONDS
         self._problem: str | None = None

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from generator.committer import Committer
+from generator.committer import Committer, RunBlocking
 from generator.errors import SessionError
 from generator.menu import Entry, Menu
 from generator.messages import AlternativesReady, Command, Status
@@ -28,9 +28,11 @@ Publish = Callable[[str, str, dict[str, Any]], None]
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """`publish(draft, event, body)` reaches every connection that has the draft open, and never blocks.
-    `reacted(since_edit, since_hold)` counts how long a model took to answer an edit, in seconds."""
+    `reacted(since_edit, since_hold)` counts how long a model took to answer an edit, in seconds.
+    `compute` runs a function that may take long, while others are served."""
 
     committer: Committer
+    compute: RunBlocking
     menu: Menu
     publish: Publish
     send: Callable[[Command], None]

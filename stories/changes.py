@@ -203,6 +203,11 @@ def rebase_work(updates: Sequence[Update], over: Iterable[Update]) -> int:
     return sum(own) * len(others) + sum(others) * len(own)
 
 
+def edit_work(updates: Sequence[Update], over: Iterable[Update]) -> int:
+    """How much a whole edit asks for: rebasing `updates`, and applying them."""
+    return rebase_work(updates, over) + sum(len(update.changes.sections) for update in updates)
+
+
 def _appends_joined(over: Iterable[Update]) -> Iterator[Update]:
     """A model's appends as one each: thousands of them may have come since, and joined they map the same."""
     last: Update | None = None

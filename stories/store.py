@@ -1,7 +1,7 @@
 """Store: stories and drafts in one SQLite file.
 
 Owns every statement about stories and drafts, and what one transaction holds; texts are the draft log's.
-Has no threads and no locks: all calls come from one real thread, one after the other. Every method raises
+Has no threads and no locks: calls come one after the other, from whatever real thread. Every method raises
 StoreError, most often StorageFailed, when the disk does not play along.
 """
 

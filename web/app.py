@@ -80,7 +80,9 @@ class WebApp:
 
     def connect(self, desk: Desk, library: Library, menu: Menu) -> None:
         """Add the routes and events, which all end at the desk or the library."""
-        namespace = StoryNamespace(desk, self._owners, self._broadcaster, self.metrics, self._is_full)
+        namespace = StoryNamespace(
+            desk, self._owners, self._broadcaster, self.metrics, self._is_full, self._guard.charge
+        )
         self._socketio.on_namespace(namespace)
         aside = [name for name, event in EVENTS.items() if event.aside]
         self._guard.answer_with(EVENTS, aside, namespace.answer, self._broadcaster.answered)

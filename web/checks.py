@@ -23,6 +23,7 @@ MAX_NAME = 200
 MAX_TEXT_BYTES = 256 * 1024
 MAX_BEGINNING_BYTES = 1024 * 1024
 MAX_UPDATES = 1000
+MAX_SECTIONS = 40_000  # 20,000 places changed at once; a text is gone through section by section
 MAX_DRAFTS = 16
 RESERVED_CLIENTS = ("server", "model")
 

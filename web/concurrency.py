@@ -1,6 +1,6 @@
 """How the web process waits: the one module of `web/` that knows eventlet.
 
-Owns the start-up check of eventlet, the one real thread for blocking work, the faster WebSocket unmasking and
+Owns the start-up check of eventlet, real threads for blocking work, the faster WebSocket unmasking and
 the raw socket behind a request. Knows nothing of stories, events or Flask. Everything else in `web/` starts
 tasks and sleeps through the Socket.IO server, which does the right thing in either mode.
 """
@@ -24,7 +24,7 @@ Environ = dict[str, Any]
 
 
 class RunBlocking(Protocol):
-    """Runs a function on one real thread, in the order of the calls, and waits for its result."""
+    """Runs a function on a real thread and waits for its result."""
 
     def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
@@ -32,7 +32,7 @@ class RunBlocking(Protocol):
 def check_eventlet() -> str | None:
     """Why eventlet cannot serve here, as a sentence, or None when it can. Imports it, but patches nothing."""
     os.environ["EVENTLET_NO_GREENDNS"] = "yes"  # these two are read when eventlet is imported
-    os.environ["EVENTLET_THREADPOOL_SIZE"] = "1"
+    os.environ["EVENTLET_THREADPOOL_SIZE"] = "2"  # one for the store, one for what computes for long
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     try:
         import eventlet  # type: ignore[import-untyped]
@@ -71,10 +71,11 @@ def unmask(data: bytes, mask: bytes, length: int | None = None, offset: int = 0)
     return mixed.to_bytes(count, "little")
 
 
-def blocking_runner(mode: str) -> RunBlocking:
-    """`run_blocking` for this mode. Under eventlet the hub goes on serving while the real thread works."""
+def one_at_a_time(mode: str) -> RunBlocking:
+    """A runner of functions, one after the other in the order of the calls; two such runners don't wait for each
+    other. Under eventlet the hub goes on serving meanwhile."""
     if mode == EVENTLET:
-        return _run_in_tpool
+        return _in_turn()
     from concurrent.futures import ThreadPoolExecutor  # not above: its locks would be made before the patching
 
     pool = ThreadPoolExecutor(1, thread_name_prefix="blocking")
@@ -85,11 +86,17 @@ def blocking_runner(mode: str) -> RunBlocking:
     return run
 
 
-def _run_in_tpool(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    from eventlet import tpool
+def _in_turn() -> RunBlocking:
+    from eventlet import semaphore, tpool
 
-    result: R = tpool.execute(function, *args, **kwargs)
-    return result
+    turn = semaphore.Semaphore(1)
+
+    def run(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with turn:
+            result: R = tpool.execute(function, *args, **kwargs)
+        return result
+
+    return run
 
 
 def serve(mode: str, listener: socket.socket, app: Callable[..., Any]) -> None:

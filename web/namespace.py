@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,11 +47,17 @@ class Connection:
 
 class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no types
     def __init__(
-        self, desk: Desk, owners: Owners, broadcaster: Broadcaster, metrics: Metrics, is_full: Callable[[], bool]
+        self,
+        desk: Desk,
+        owners: Owners,
+        broadcaster: Broadcaster,
+        metrics: Metrics,
+        is_full: Callable[[], bool],
+        charge: Callable[[str, float], None],
     ) -> None:
         super().__init__(NAMESPACE)
         self._desk, self._owners, self._broadcaster = desk, owners, broadcaster
-        self._metrics, self._is_full = metrics, is_full
+        self._metrics, self._is_full, self._charge = metrics, is_full, charge
         self._clients = Clients()
         self._connections: dict[str, Connection] = {}
         self._lock = threading.Lock()
@@ -107,7 +114,10 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
             return refusal("protocol", "This connection is closed.")
         kind = EVENTS[event]
         try:
-            return {"ok": True, **kind.handle(self, connection, parse(kind.payload, data))}
+            began = time.monotonic()
+            asked: Any = parse(kind.payload, data)
+            self._charge(sid, time.monotonic() - began)
+            return {"ok": True, **kind.handle(self, connection, asked)}
         except SessionError as refused:
             return refusal(refused.code, refused.message)
         except Exception:

@@ -92,6 +92,8 @@ _EDIT_UPDATES = checks.listed(EDIT_UPDATE, checks.MAX_UPDATES)
 
 def _edit_updates(value: object, name: str) -> list[EditUpdate]:
     updates: list[EditUpdate] = _EDIT_UPDATES.parse(value, name)
+    if sum(len(update.changes.sections) for update in updates) > checks.MAX_SECTIONS:
+        raise Refused("too_large", "One edit changes too many places; send it in parts.")
     inserted = (change.inserted for update in updates for change in update.changes.iter_changes())
     if sum(len(from_units(text).encode()) for text in inserted) > checks.MAX_TEXT_BYTES:
         raise Refused("too_large", "One edit inserts at most 256 KiB; send a larger paste in parts.")

@@ -27,6 +27,7 @@ from web.token_bucket import TokenBucket
 NAMESPACE = "/story"
 _PRIVATE = ("_handle_connect", "_handle_disconnect", "_handle_eio_disconnect", "_send_packet")
 _LINGER_SECONDS = 2.0
+_FREE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,12 @@ class Limits:
 @dataclass(slots=True)
 class Traffic:
     """One connection's standing. `background` counts its events that are being answered aside; `address` is what it
-    shares with the other connections from there."""
+    shares with the other connections from there, `owed` are seconds until its next message is read."""
 
     events: TokenBucket
     bytes: TokenBucket
     address: Standing | None
+    owed: float = 0.0
     since: float = field(default_factory=time.monotonic)
     background: int = 0
 
@@ -121,7 +123,15 @@ class SocketGuard:
             self._metrics.reject("binary")
         if self.is_slow(eio_sid):
             self.drop(eio_sid)
-        self._server.sleep(0)  # a client that always has more to read must not keep the others waiting
+        # A client that always has more to read must not keep the others waiting.
+        self._server.sleep(min(traffic.owed, 5.0))
+        traffic.owed = 0.0
+
+    def charge(self, sid: str, seconds: float) -> None:
+        """What `sid` sent took so long to read, and nobody else was served: it waits ten times as long."""
+        eio_sid = self._server.manager.eio_sid_from_sid(sid, NAMESPACE)
+        if seconds > _FREE_SECONDS and (traffic := self._traffic(eio_sid)) is not None:
+            traffic.owed += 10 * seconds
 
     def disconnected(self, eio_sid: str, reason: str) -> None:
         """Engine.IO has given this connection up; a client that neither reads nor hangs up would still keep the

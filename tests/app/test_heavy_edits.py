@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from contextlib import suppress
 
 import pytest
+import websocket
 
 from tests.app.server import AppServer
 from tests.web.raw_page import RawPage
@@ -51,3 +53,23 @@ def test_heavy_edits_hold_up_nobody_and_are_all_answered(app: AppServer) -> None
         assert any(answer["ok"] for answer in answers)
     for writer in writers:
         writer.__exit__()
+
+
+def test_edits_at_very_many_places_hold_up_nobody(app: AppServer) -> None:
+    """Each takes a second to apply, and a quarter to read."""
+    draft, other = app.draft(prompt="x" * 50_000), app.draft(prompt="")
+    comb = [part for _ in range(18_000) for part in (1, [1, "y"])] + [14_000]
+    push = {"draft": draft, "revision": 0, "client": secrets.token_hex(16), "updates": [{"changes": comb}]}
+    with RawPage(app.port, app.cookie) as hostile, RawPage(app.port, app.cookie) as bystander:
+        assert hostile.call("edit", {**push, "updates": [{"changes": comb}] * 2})["error"]["code"] == "too_large"
+        sent = hostile.emit("edit", push)
+        waits = []
+        while hostile.acks.get(sent) is None:
+            began = time.monotonic()
+            assert bystander.call("pause", {"draft": other})["ok"]
+            waits.append(time.monotonic() - began)
+            hostile.socket.settimeout(0.01)
+            with suppress(websocket.WebSocketTimeoutException):
+                hostile.read()
+        assert hostile.acks[sent]["ok"]
+        assert len(waits) > 5, "others are served meanwhile"

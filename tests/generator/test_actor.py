@@ -42,6 +42,7 @@ class Room:
         (path / "config.js").write_text("var ModelConfig = {continuationModels: {}, promptModels: {}};")
         self.around = Surroundings(
             committer=self.committer,
+            compute=lambda function, *arguments: function(*arguments),
             menu=Menu(path, path / "config.js", Hub(), ("paced-30",)),
             publish=lambda draft, event, body: self.heard.append((event, body)),
             send=self.told.append,

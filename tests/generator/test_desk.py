@@ -25,7 +25,7 @@ def test_too_many_open_drafts_are_refused_until_one_is_gone(tmp_path: Path, monk
     drafts = tuple(NewDraft(name, "Fake", head, "", Spans.of(0, "user")) for name in "abc")
     store.create_story("me", NewStory("s", "Title", "continue", drafts))
     menu = Menu(tmp_path, tmp_path / "config.js", Hub(), ("paced-30",))
-    desk = Desk(store, menu, lambda call, *given: call(*given), Mock(), Mock(), Mock())
+    desk = Desk(store, menu, lambda call, *given: call(*given), Mock(), Mock(), Mock(), Mock())
     desk.session("me", "a")
     desk.session("me", "b")
     with pytest.raises(SessionError, match="too many drafts"):

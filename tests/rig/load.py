@@ -24,7 +24,6 @@ from tests.rig.figures import spread
 from tests.web.raw_page import cookie_of
 
 LETTER = 0x4E00
-PAGES_OF_ONE = 20  # pages that share a cookie
 
 
 class TimedPage(LivePage):
@@ -50,15 +49,13 @@ class Crowd:
     typed: dict[str, list[str]] = field(default_factory=dict)
 
     def gather(self, connected: int, writing: int, stack: ExitStack) -> None:
-        """`writing` drafts of as many as `connected` pages are watched by one page each at least."""
+        """`writing` people, each with a draft; the rest of the `connected` pages are further tabs of theirs."""
         drafts: list[tuple[str, str]] = []
-        cookie = ""
         for number in range(connected):
-            if number % PAGES_OF_ONE == 0:
-                cookie = cookie_of(self.port)
             if len(drafts) < writing:
+                cookie = cookie_of(self.port)
                 drafts.append((cookie, create_story(self.port, cookie, model="Fake paced-10")["drafts"][0]["id"]))
-            own, draft = drafts[number] if number < writing else drafts[number % writing]
+            own, draft = drafts[number % writing]
             page = TimedPage(self.port, own, draft)
             stack.enter_context(page)
             self.pages.append(page)
