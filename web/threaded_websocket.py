@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import simple_websocket  # type: ignore[import-untyped]
 from engineio.async_drivers._websocket_wsgi import SimpleWebSocketWSGI  # type: ignore[import-untyped]
 
 MAX_WAITING = 64
+_PACKETS = "0123456"
 
 
 class _BoundedServer(simple_websocket.Server):  # type: ignore[misc]  # it has no types
@@ -46,3 +48,15 @@ class ThreadedWebSocket(SimpleWebSocketWSGI):  # type: ignore[misc]  # python-en
         self.ws = _BoundedServer(environ, self._max_message_size)
         self.app(self)
         raise ConnectionError  # tells Werkzeug's server that there is nothing more to answer
+
+    def wait(self) -> Any:
+        """The next message; None, which ends the connection, also for text that is no Engine.IO packet: Engine.IO
+        would raise, and leave the connection half open."""
+        message = super().wait()
+        if isinstance(message, str) and (not message or message[0] not in _PACKETS):
+            return None
+        return message
+
+    def close(self) -> None:
+        with suppress(OSError):  # cut already
+            super().close()

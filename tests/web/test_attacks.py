@@ -129,6 +129,10 @@ def test_broken_requests_are_answered_and_not_printed(edge_root: Path) -> None:
                 with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
                     connection.sendall(data)
                     assert connection.recv(10), "an answer, or at least the end"
+            for text in ("x", "bA", ""):
+                with server.page() as page:
+                    page.send(text)
+                    assert page.is_hung_up(), "this is no packet"
             with server.page() as page:
                 page.call("open", {"draft": DRAFT})
                 server.process.terminate()
