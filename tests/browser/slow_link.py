@@ -100,7 +100,7 @@ async def _deliver(
         due, data = await parcels.get()
         await asyncio.sleep(max(0.0, due - loop.time()))
         await flows.wait()
-        if not data:
+        if not data or writer.is_closing():
             writer.transport.abort()
             return
         writer.write(data)

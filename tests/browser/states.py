@@ -78,7 +78,7 @@ def loading(desks: Desks) -> DeskPage:
     story, _ = desks.story(prompt=BEGINNING, model="Fake slow-load")
     desk = desks.open(story)
     desk.button("Start").click()
-    desk.page.wait_for_function("() => /Loading .*[1-9]\\d? %/.test(document.querySelector('.doing').textContent)")
+    desk.page.wait_for_function("() => /Loading, [1-9]\\d? %/.test(document.querySelector('.doing').textContent)")
     desks.network.stall()
     return desk
 

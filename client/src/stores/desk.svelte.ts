@@ -28,6 +28,8 @@ export class Desk {
   private readonly inks = new Inks()
   private readonly chosen = new ChosenDrafts()
   private readonly connection: Connection
+  /** Ends once the menu is there or can't be had. */
+  private readonly asked: Promise<boolean>
   /** The story whose sheets start as soon as they are open, and how far they write. */
   private starting: { story: string; limit?: number } | null = null
 
@@ -40,8 +42,8 @@ export class Desk {
       (menu) => this.takeMenu(menu),
     )
     addEventListener("hashchange", () => void this.followRoute())
+    this.asked = this.attempt(async () => this.takeMenu(await rest.menu()))
     void this.followRoute()
-    void this.attempt(async () => this.takeMenu(await rest.menu()))
   }
 
   get running(): boolean {
@@ -142,6 +144,8 @@ export class Desk {
   private show(id: string, draft: string | undefined): Promise<boolean> {
     return this.act(async () => {
       const story = await rest.story(id)
+      // Inks go by the menu's order; a draft that came first would take another's.
+      await this.asked
       const only = draft === OPENINGS ? undefined : this.draftToShow(story, draft)
       // Drafts with a parent are what a cut kept; they come onto the desk only when asked for.
       const shown = story.drafts.filter((entry) => (only ? entry.id === only : !entry.parent))

@@ -30,7 +30,7 @@ export const DEFAULTS: Omit<Sampling, "pace"> = {
   presence_penalty: 0,
   frequency_penalty: 0,
   penalty_range: 1024,
-  dry_multiplier: 0,
+  dry_multiplier: 0.8,
   dry_base: 1.75,
   dry_allowed_length: 2,
   xtc_probability: 0,

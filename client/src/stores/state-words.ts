@@ -18,7 +18,7 @@ const PAUSED: Record<string, string> = { limit: "paused at its limit", no_viewer
 const WAITING: Record<string, string> = { viewer: "waits for you to catch up", turn: "waits for its turn" }
 
 /** For the sheet's head. */
-export function shownState({ phase, detail, progress, model, speed, opened, live }: Doing): string {
+export function shownState({ phase, detail, progress, speed, opened, live }: Doing): string {
   if (!opened) return "opening"
   if (!live) return "not connected"
   switch (phase) {
@@ -29,7 +29,8 @@ export function shownState({ phase, detail, progress, model, speed, opened, live
     case "waiting":
       return WAITING[detail] ?? "waits"
     case "loading":
-      return detail || `Loading ${model}, ${Math.round(progress * 100)} %`
+      // The model is named beside it.
+      return detail || `Loading, ${Math.round(progress * 100)} %`
     case "ended":
       return "the model ended the story"
     case "failed":
