@@ -53,7 +53,7 @@ class BannedWords:
             begun, before = written[len(written) - length :], written[: len(written) - length]
             found.append(self._after.get((begun, False), _NONE))
             begins_word = self._after.get((begun, True))
-            if begins_word is not None and not _is_letter(before.decode(errors="ignore")[-1:]):
+            if begins_word is not None and not _is_letter(before.decode(errors="replace")[-1:]):
                 found.append(begins_word)
         return np.concatenate(found)
 
