@@ -34,6 +34,7 @@ def shoot(desk: DeskPage, name: str) -> None:
     session = desk.page.context.new_cdp_session(desk.page)
     for width, height in SIZES:
         desk.page.set_viewport_size({"width": width, "height": height})
+        desk.page.wait_for_timeout(200)  # the caret is drawn anew where the text has gone
         for scheme in SCHEMES:
             desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             shot = session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
