@@ -29,7 +29,7 @@ export const DEFAULTS: Omit<Sampling, "pace"> = {
   repetition_penalty: 1.1,
   presence_penalty: 0,
   frequency_penalty: 0,
-  penalty_range: 1024,
+  penalty_range: 256,
   dry_multiplier: 0.8,
   dry_base: 1.75,
   dry_allowed_length: 2,
