@@ -75,8 +75,8 @@ class SamplingSettings:
     repetition_penalty: float = 1.1
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
-    penalty_range: int = 1024
-    dry_multiplier: float = 0.0
+    penalty_range: int = 256
+    dry_multiplier: float = 0.8
     dry_base: float = 1.75
     dry_allowed_length: int = 2
     xtc_probability: float = 0.0

@@ -17,7 +17,7 @@ from generator.sampling_settings import SamplingSettings
 
 TOKEN = "one-time"
 FAKE = ModelSpec("fake", "instant")
-GREEDY = SamplingSettings(temperature=0, repetition_penalty=1, min_p=0, seed=1)
+GREEDY = SamplingSettings(temperature=0, repetition_penalty=1, dry_multiplier=0, min_p=0, seed=1)
 
 
 class EngineProcess:

@@ -18,7 +18,7 @@ from generator.sampling_settings import RANGES, SamplingSettings
 from tests.generator.engine import sampling_reference as reference
 from tests.generator.engine.sampling_reference import distribution
 
-PLAIN = SamplingSettings(temperature=1, top_k=0, top_p=1, min_p=0, repetition_penalty=1, seed=0)
+PLAIN = SamplingSettings(temperature=1, top_k=0, top_p=1, min_p=0, repetition_penalty=1, dry_multiplier=0, seed=0)
 SIZE = 60
 NOTHING = np.empty(0, dtype=np.int64)
 
@@ -43,6 +43,7 @@ TRUNCATING = st.builds(
     top_p=st.sampled_from([0.0, 0.31, 0.87, 1.0]),
     min_p=st.sampled_from([0.0, 0.052, 0.37, 1.0]),
     repetition_penalty=st.sampled_from([1.0, 1.3]),
+    dry_multiplier=st.sampled_from([0.0, 0.8]),
     seed=st.just(0),
 )
 LOOKING_BACK = st.builds(
@@ -168,7 +169,7 @@ def test_noise_depends_on_nothing_but_seed_attempt_index_and_token(
 
 def test_temperature_zero_is_greedy_and_the_logprob_is_the_models_own() -> None:
     logits = np.array([1.0, 3.0, 2.0, 9.0], dtype=np.float32)
-    chosen = SamplingSettings(temperature=0, repetition_penalty=2, seed=0)
+    chosen = SamplingSettings(temperature=0, repetition_penalty=2, dry_multiplier=0, seed=0)
     token_id, logprob = sample(logits, chosen, Noise(0, 0, 0), a_page([1], 4, blocked={3}))
     assert token_id == 2
     assert logprob == pytest.approx(2 - math.log(sum(math.exp(x) for x in (1, 3, 2, 9))), abs=1e-5)
