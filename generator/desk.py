@@ -188,7 +188,7 @@ class Desk:
                     session.engine_said(event)
             case Status():
                 self._statuses[event.model.key] = event
-                self._around.menu.mark(event.model.key, event.state != "failed", event.reason)
+                self._around.menu.mark(event.model.key, event.state != "failed", event.reason, event.precision)
                 self.menu_changed()
             case AlternativesReady():
                 waiting = self._expected.pop(event.request, None)

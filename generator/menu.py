@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Entry:
     """`model` is what the menu file says; `spec` what the engine is told; `template` is None in mode `continue`.
-    `reason` says in a sentence why it is not available, and is empty if it is."""
+    `reason` says in a sentence why it is not available, and is empty if it is. `precision` is the number format it
+    computed in when it was last loaded, and that format's error; empty before."""
 
     name: str
     model: str
@@ -40,6 +41,7 @@ class Entry:
     spec: ModelSpec
     template: str | None
     reason: str = ""
+    precision: str = ""
 
     @property
     def available(self) -> bool:
@@ -47,7 +49,12 @@ class Entry:
 
     def as_json(self) -> dict[str, Any]:
         shown: dict[str, Any] = {"name": self.name, "model": self.model, "available": self.available}
-        optional = {"reason": self.reason or None, "template": self.template, "window": self.spec.window}
+        optional = {
+            "reason": self.reason or None,
+            "template": self.template,
+            "window": self.spec.window,
+            "precision": self.precision or None,
+        }
         return shown | {key: value for key, value in optional.items() if value is not None}
 
 
@@ -76,6 +83,7 @@ class Menu:
         self._lines, self._error = _NO_LINES, ""
         self._folders: dict[str, tuple[float, ModelSpec, str]] = {}
         self._failures: dict[str, _Failure] = {}
+        self._precisions: dict[str, str] = {}
 
     def current(self) -> MenuState:
         """The menu as it is now. Cheap: files are looked at again only every few seconds, and nothing is waited for."""
@@ -94,9 +102,11 @@ class Menu:
         }
         return shown | ({"error": state.error} if state.error else {})
 
-    def mark(self, spec_key: str, available: bool, reason: str = "") -> None:
+    def mark(self, spec_key: str, available: bool, reason: str = "", precision: str = "") -> None:
         """What came of loading a model. A failure counts for a minute, so that it can be tried again."""
         with self._lock:
+            if precision:
+                self._precisions[spec_key] = precision
             if available:
                 self._failures.pop(spec_key, None)
             else:
@@ -143,7 +153,7 @@ class Menu:
         if not reason and failure and time.monotonic() < failure.until:
             reason = failure.reason
         template = (line.prompt_template or DEFAULT_PROMPT_TEMPLATE) if mode == "prompt" else None
-        return Entry(line.name, line.model, mode, spec, template, reason)
+        return Entry(line.name, line.model, mode, spec, template, reason, self._precisions.get(spec.key, ""))
 
     def _resolve(self, model: str) -> tuple[ModelSpec, str]:
         """What an entry's value means, and why it cannot be had."""

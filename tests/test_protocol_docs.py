@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -63,7 +64,7 @@ def test_error_codes_and_their_statuses() -> None:
 
 def test_routes(tmp_path: Path) -> None:
     app = WebApp(Edge("127.0.0.1", 1, b"k" * 32, tmp_path, "threading"))
-    unused = cast(Any, None)
+    unused = cast(Any, SimpleNamespace(status=dict))
     app.connect(unused, unused, unused)
     there_are = {
         f"{method} {rule.rule}"

@@ -62,6 +62,10 @@ export class Desk {
     return this.menu?.[mode] ?? []
   }
 
+  /** Number format of a model and its error, once it was loaded. */
+  precisionOf = (model: string): string | undefined =>
+    this.story ? this.entries(this.story.mode).find((entry) => entry.name === model)?.precision : undefined
+
   inkOf = (model: string): number => this.inks.ofModel(model)
 
   /** Makes a story, puts it on the desk and starts its model, for `limit` tokens or without end. Answers false, with `problem` said, if it can't. */

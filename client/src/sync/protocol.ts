@@ -160,6 +160,8 @@ export interface MenuEntry {
   readonly model: string
   readonly available: boolean
   readonly reason?: string | null
+  /** The number format it computes in and that format's error, once it was loaded. */
+  readonly precision?: string
 }
 
 export type Mode = "continue" | "prompt"
