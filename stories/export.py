@@ -22,6 +22,7 @@ MAX_DRAFTS = 64
 MAX_RUNS = 200_000
 MAX_NAME = 200
 MAX_SETTINGS = 64
+MAX_VALUES = 1_000
 MODES = ("continue", "prompt")
 
 _FORMAT, _VERSION = "storygen", 1
@@ -195,12 +196,17 @@ def _authors(value: object, length: int) -> tuple[tuple[int, str], ...]:
     return tuple(runs)
 
 
+def _is_setting(value: object) -> bool:
+    """A value, or a list of values such as words; what they mean is for others to check."""
+    values = value if isinstance(value, list) and len(value) <= MAX_VALUES else [value]
+    return all(isinstance(one, str | int | float | bool | None) for one in values)
+
+
 def _sampling(value: object) -> dict[str, Any]:
-    scalar = (str, int, float, bool, type(None))
     if not isinstance(value, dict) or len(value) > MAX_SETTINGS:
         raise InvalidImport("A draft's sampling settings have to be an object.")
-    if not all(isinstance(setting, scalar) for setting in value.values()):
-        raise InvalidImport("Each sampling setting has to be a single value.")
+    if not all(_is_setting(setting) for setting in value.values()):
+        raise InvalidImport("Each sampling setting has to be a single value, or a list of some.")
     return value
 
 

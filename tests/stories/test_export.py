@@ -34,7 +34,8 @@ def drafts(draw: st.DrawFn, mode: str) -> DraftFile:
     text = draw(texts(40))
     cut = draw(st.integers(0, len(text)))
     runs = Spans.of_runs([(cut, USER), (len(text) - cut, "model:one")]).runs()
-    sampling = draw(st.dictionaries(names, st.none() | st.booleans() | st.integers() | names, max_size=3))
+    values = st.none() | st.booleans() | st.integers() | names | st.lists(names, max_size=2)
+    sampling = draw(st.dictionaries(names, values, max_size=3))
     premise = draw(names) if mode == "prompt" else None
     return DraftFile(text, tuple(runs), draw(names), sampling, premise)
 
@@ -97,7 +98,7 @@ GOOD = {
         *((("drafts", 0, "authors"), [[2, "user"]]), (("drafts", 0, "authors"), [[True, "user"], [2, "user"]])),
         *((("drafts", 0, "authors"), [[3, "admin"]]), (("drafts", 0, "authors"), [[4, "user"], [-1, "user"]])),
         *((("drafts", 0, "authors"), None), (("drafts", 0, "authors"), [[3]]), (("drafts", 0, "premise"), "p")),
-        *((("drafts", 0, "sampling"), []), (("drafts", 0, "sampling"), {"a": []}), (("drafts", 0, "model"), None)),
+        *((("drafts", 0, "sampling"), []), (("drafts", 0, "sampling"), {"a": [[]]}), (("drafts", 0, "model"), None)),
         *(
             (("drafts", 0, "sampling"), {"a": float("nan")}),
             (("drafts", 0, "sampling"), {str(i): i for i in range(65)}),
