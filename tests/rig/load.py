@@ -65,7 +65,7 @@ class Crowd:
         for page in self.pages[:writing]:
             page.ask("start")
         for page in self.pages[:writing]:
-            page.wait_for_words(1)
+            page.wait_until(lambda: any(update["client"] == "model" for update in page.updates))  # noqa: B023
         until = time.monotonic() + seconds
         tasks = [eventlet.spawn(self._type, page, until) for page in self.pages[:writing]]
         for task in tasks:
