@@ -1,7 +1,7 @@
 """Committer: gathers what drafts have to store into few transactions.
 
-Owns the queue between the drafts' actors and the store, which is called by one at a time. While one transaction is under
-way the next one collects, so many writers cost one disk flush together. Knows nothing of what is stored.
+Owns the queue between the drafts' actors and the store, which is called by one at a time. While one transaction is
+under way the next one collects, so many writers cost one disk flush together. Knows nothing of what is stored.
 """
 
 from __future__ import annotations

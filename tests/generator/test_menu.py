@@ -97,11 +97,13 @@ def test_a_model_that_was_loaded_shows_its_precision(desk: MenuDesk) -> None:
     make_model(desk.root / "mine")
     desk.offer(Mine="mine")
     entry = desk.menu.find("continue", "Mine")
-    assert entry is not None and "precision" not in entry.as_json()
+    assert entry is not None
+    assert "precision" not in entry.as_json()
     desk.menu.mark(entry.spec.key, True, precision="int8 (KL 0.0012, same best token 98.2 %)")
     desk.menu.mark(entry.spec.key, True)  # unloaded
     shown = desk.menu.find("continue", "Mine")
-    assert shown is not None and shown.as_json()["precision"] == "int8 (KL 0.0012, same best token 98.2 %)"
+    assert shown is not None
+    assert shown.as_json()["precision"] == "int8 (KL 0.0012, same best token 98.2 %)"
 
 
 def test_a_failed_load_is_the_reason_until_it_may_be_tried_again(
