@@ -8,12 +8,16 @@ test.each(Array.from({ length: 300 }, (_, seed) => seed))("parts do what the who
   const text = "0123456789".repeat(1 + random.below(4))
   const changes = randomChanges(random, text.length)
   const limit = 2 + random.below(9)
+  const places = 1 + random.below(6)
   const doc = Text.of([text])
   let after = doc
-  for (const part of splitChanges(changes, limit)) {
+  for (const part of splitChanges(changes, limit, places)) {
+    let changed = 0
     part.iterChanges((_fromA, _toA, _fromB, _toB, inserted) => {
+      changed++
       expect(inserted.toString()).not.toMatch(/^[\udc00-\udfff]|[\ud800-\udbff]$/)
     })
+    expect(changed).toBeLessThanOrEqual(places)
     expect(insertedLength(part)).toBeLessThanOrEqual(limit)
     after = part.apply(after)
   }

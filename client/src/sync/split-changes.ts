@@ -12,13 +12,14 @@ interface Piece {
 }
 
 /** Change sets that, applied in order to a document of `changes.length` units, equal `changes`. None inserts
- * more than `limit` units (at least 2), and none is cut inside a surrogate pair. */
-export function splitChanges(changes: ChangeSet, limit: number): readonly ChangeSet[] {
+ * more than `limit` units (at least 2) or changes more than `places` places, and none is cut inside a surrogate pair. */
+export function splitChanges(changes: ChangeSet, limit: number, places: number): readonly ChangeSet[] {
   const pieces = piecesOf(changes, limit)
-  if (pieces.reduce((sum, piece) => sum + piece.insert.length, 0) <= limit) return [changes]
+  const units = pieces.reduce((sum, piece) => sum + piece.insert.length, 0)
+  if (units <= limit && pieces.length <= places) return [changes]
   const parts: ChangeSet[] = []
   let shift = 0
-  for (const group of grouped(pieces, limit)) {
+  for (const group of grouped(pieces, limit, places)) {
     const moved = group.map((piece) => ({ from: piece.from + shift, to: piece.to + shift, insert: piece.insert }))
     const part: ChangeSet = ChangeSet.of(moved, parts.at(-1)?.newLength ?? changes.length)
     parts.push(part)
@@ -49,14 +50,15 @@ function cutAt(text: Text, start: number, limit: number): number {
   return lastUnit >= 0xd800 && lastUnit <= 0xdbff ? end - 1 : end
 }
 
-function grouped(pieces: readonly Piece[], limit: number): Piece[][] {
+function grouped(pieces: readonly Piece[], limit: number, places: number): Piece[][] {
   const groups: Piece[][] = []
   let room = 0
   for (const piece of pieces) {
     const group = groups.at(-1)
     // Two pieces of one cut insertion stay apart: the second stands after the first only once that is applied.
     const continues = group?.at(-1)?.to === piece.from && piece.from === piece.to
-    if (group && !continues && piece.insert.length <= room) group.push(piece)
+    const fits = piece.insert.length <= room && group && group.length < places
+    if (fits && !continues) group.push(piece)
     else {
       groups.push([piece])
       room = limit

@@ -18,6 +18,8 @@ import { splitChanges } from "./split-changes.ts"
 
 /** Inserted units per update. Below 256 KiB even where every unit becomes a six-byte escape. */
 export const UPDATE_UNITS = 32_768
+/** Places one update changes: *replace all* in a long text is some updates. The server takes 20,000 in one event. */
+const UPDATE_PLACES = 5_000
 
 export interface LocalUpdate {
   readonly changes: ChangeSet
@@ -60,7 +62,7 @@ export const versioned = {
 
 function localUpdates(transaction: Transaction): LocalUpdate[] {
   let authors = restoredAuthors(transaction)
-  return splitChanges(transaction.changes, UPDATE_UNITS).map((changes) => {
+  return splitChanges(transaction.changes, UPDATE_UNITS, UPDATE_PLACES).map((changes) => {
     const [here, rest] = splitRuns(authors, insertedLength(changes))
     authors = rest
     return { changes, authors: here }
