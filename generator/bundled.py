@@ -1,7 +1,7 @@
 """The model that comes with the program, so that it always writes: where it lies and how it gets there.
 
-Owns its name, its folder and its one-time conversion, which runs in a process of its own because only the engine's
-package may import torch. Run as `python -m generator.bundled`. Knows nothing of the menu it appears in.
+Owns its name, its folder and its one-time conversion and rehearsal, which run in processes of their own because only
+the engine's package may import torch. Run as `python -m generator.bundled`. Knows nothing of the menu it appears in.
 """
 
 from __future__ import annotations
@@ -73,6 +73,13 @@ def _convert(source: Path, target: Path) -> None:
         raise BundledModelMissing(f"the bundled model could not be converted: {last_line}")
 
 
+def _rehearse(folder: Path) -> None:
+    """A failure is told where the model is loaded for use, and nothing is missing then but time."""
+    checkout = Path(__file__).resolve().parent.parent
+    command = [sys.executable, "-m", "generator.engine.rehearsal", str(checkout), str(folder)]
+    subprocess.run(command, cwd=checkout, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
 def _move_into_place(converted: Path, folder: Path) -> None:
     """One rename, so that a half-converted model is never taken for a whole one."""
     if folder.exists():
@@ -86,7 +93,9 @@ def main() -> int:
     except BundledModelMissing as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"{NAME} is in {folder}\n")
+    sys.stdout.write(f"{NAME} is in {folder}\nMeasuring how this computer computes best …\n")
+    sys.stdout.flush()
+    _rehearse(folder)
     return 0
 
 

@@ -73,3 +73,12 @@ def test_it_finds_english_likely(folder: Path) -> None:
         english, nonsense = (float(model(words, labels=words).loss) for words in (ids, shuffled))
     assert english < 3.6
     assert nonsense > english + 4
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_its_rehearsal_leaves_nothing_to_measure(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "generator.engine.rehearsal", str(tmp_path), str(folder)]
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    chosen = json.loads((tmp_path / ".models" / "precision.json").read_text())
+    assert [f"It computes in {choice['name']}" in first.stdout for choice in chosen.values()] == [True]
