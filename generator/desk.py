@@ -138,13 +138,10 @@ class Desk:
                 del self._sessions[session.draft]
                 session.end()
 
-    def discard_unused(self, drafts: Sequence[str], delete: Callable[[], None]) -> bool:
-        """Like `discard`, but only if none of them is open. Returns whether it did."""
+    def discard_unused(self, drafts: Sequence[str], delete: Callable[[], bool]) -> bool:
+        """Like `discard`, but only if none of them is open. Returns whether anything was deleted."""
         with self._lock:
-            if any(draft in self._sessions for draft in drafts):
-                return False
-            delete()
-            return True
+            return not any(draft in self._sessions for draft in drafts) and delete()
 
     def menu_changed(self) -> None:
         for session in list(self._sessions.values()):

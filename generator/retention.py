@@ -12,19 +12,29 @@ import time
 
 from generator.committer import RunBlocking
 from generator.desk import Desk
-from stories.store import Store, StoreError, UnknownStory
+from stories.store import Store, StoreError
 
 LOOK_SECONDS = 3600.0
+# Pages that were open when the server ended are back by then, and what they have open is spared.
+FIRST_LOOK_SECONDS = 600.0
 _DAY_SECONDS = 24 * 3600
 
 log = logging.getLogger(__name__)
 
 
 class Retention:
-    """Looks at once, then every hour, until `close`. With `days` 0 it keeps everything and never looks."""
+    """Looks after `first_look` seconds, then every hour, until `close`. With `days` 0 it keeps all and never looks."""
 
-    def __init__(self, store: Store, run_blocking: RunBlocking, desk: Desk, days: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run_blocking: RunBlocking,
+        desk: Desk,
+        days: int,
+        first_look: float = FIRST_LOOK_SECONDS,
+    ) -> None:
         self._store, self._run_blocking, self._desk, self._days = store, run_blocking, desk, days
+        self._first_look = first_look
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="retention", daemon=True)
         if days:
@@ -37,23 +47,21 @@ class Retention:
 
     def delete_old(self, now: float) -> int:
         """Delete what is too old at `now`, in seconds since 1970. Returns how many stories that were."""
-        deleted = 0
-        for owner, story, drafts in self._run_blocking(self._store.untouched, now - self._days * _DAY_SECONDS):
+        deleted, since = 0, now - self._days * _DAY_SECONDS
+        for story, drafts in self._run_blocking(self._store.untouched, since):
             if self._closed.is_set():
                 break
-            delete = functools.partial(self._run_blocking, self._store.delete_story, owner, story)
-            try:
-                deleted += self._desk.discard_unused(drafts, delete)
-            except UnknownStory:
-                continue  # its owner was faster
+            # It may have been changed, or deleted, since the list was made.
+            delete = functools.partial(self._run_blocking, self._store.delete_untouched, story, since)
+            deleted += self._desk.discard_unused(drafts, delete)
         return deleted
 
     def _loop(self) -> None:
-        while True:
+        wait = self._first_look
+        while not self._closed.wait(wait):
+            wait = LOOK_SECONDS
             try:
                 if deleted := self.delete_old(time.time()):
                     log.info("deleted %d stories that were unchanged for %d days", deleted, self._days)
             except StoreError as error:
                 log.error("old stories could not be deleted: %s", error)
-            if self._closed.wait(LOOK_SECONDS):
-                return

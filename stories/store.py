@@ -116,18 +116,24 @@ class Store:
         with transaction(self._connection):
             self._connection.execute("DELETE FROM story WHERE id = ?", (story_id,))
 
-    def untouched(self, since: float) -> list[tuple[str, str, tuple[str, ...]]]:
-        """Owner, id and drafts of the stories not changed after `since`, in seconds since 1970."""
+    def delete_untouched(self, story_id: str, since: float) -> bool:
+        """Remove it with all its drafts and their logs, but only if it was not changed after `since`."""
+        with transaction(self._connection):
+            done = self._connection.execute("DELETE FROM story WHERE id = ? AND updated < ?", (story_id, since))
+        return done.rowcount > 0
+
+    def untouched(self, since: float) -> list[tuple[str, tuple[str, ...]]]:
+        """Id and drafts of the stories not changed after `since`, in seconds since 1970."""
         with reading():
             rows = self._connection.execute(
-                "SELECT owner, story.id, draft.id FROM story LEFT JOIN draft ON draft.story = story.id"
+                "SELECT story.id, draft.id FROM story LEFT JOIN draft ON draft.story = story.id"
                 " WHERE updated < ? ORDER BY story.id",
                 (since,),
             ).fetchall()
-        stories: dict[tuple[str, str], list[str]] = {}
-        for owner, story, draft in rows:
-            stories.setdefault((owner, story), []).extend([draft] if draft else [])
-        return [(owner, story, tuple(drafts)) for (owner, story), drafts in stories.items()]
+        stories: dict[str, list[str]] = {}
+        for story, draft in rows:
+            stories.setdefault(story, []).extend([draft] if draft else [])
+        return [(story, tuple(drafts)) for story, drafts in stories.items()]
 
     def add_draft(self, owner: str, story_id: str, draft: NewDraft) -> Story:
         self.story(owner, story_id)

@@ -24,6 +24,7 @@ MAX_TEXT_BYTES = 256 * 1024
 MAX_BEGINNING_BYTES = 1024 * 1024
 MAX_UPDATES = 1000
 MAX_SECTIONS = 40_000  # 20,000 places changed at once; a text is gone through section by section
+MAX_AUTHOR_RUNS = 40_000  # of one change: undoing a replacement brings back many short stretches
 MAX_DRAFTS = 16
 RESERVED_CLIENTS = ("server", "model")
 
@@ -151,7 +152,7 @@ def _changes(value: object, name: str) -> ChangeSet:
 
 def _authors(value: object, name: str) -> tuple[tuple[int, str], ...]:
     """`[[length, author], …]`, lengths above 0."""
-    if not isinstance(value, list) or len(value) > MAX_UPDATES:
+    if not isinstance(value, list) or len(value) > MAX_AUTHOR_RUNS:
         raise invalid(f"{name} must be a list of [length, author] pairs.")
     return tuple(_author_run(run, f"{name}[{at}]") for at, run in enumerate(value))
 

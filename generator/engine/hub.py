@@ -85,7 +85,7 @@ def _fetch(model_id: str, name: str, progress: _Progress) -> None:
         with open(part, "ab") as file:
             if file.tell() > found.size:
                 file.truncate(0)
-            begun = file.tell()
+            begun = file.seek(0, os.SEEK_END)
             progress.add(begun)
             http_get(
                 *(found.location, file),

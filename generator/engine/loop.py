@@ -143,6 +143,10 @@ class Loop:
         except BrokenLogits as error:
             self.roster.fail(sequence, str(error))
             return
+        except Exception as error:  # noqa: BLE001 - one draft's settings must not take the engine along
+            log(f"choosing a token failed: {type(error).__name__}: {error}")
+            self.roster.fail(sequence, "The next word could not be chosen; try other settings of the voice.")
+            return
         window = sequence.window.base
         for event in sequence.append(token_id, logprob):
             self._publish(event)

@@ -19,6 +19,8 @@ from generator.sampling_settings import SamplingSettings
 
 # Candidates looked at first, then so many times more, before all of the vocabulary is.
 _NUM_CANDIDATES, _MORE = 256, 16
+# Below, single precision has no such number; it is colder than any two scores are close.
+_COLDEST = 1e-30
 
 
 class BrokenLogits(ArithmeticError):
@@ -72,7 +74,10 @@ def sample(logits: Floats, settings: SamplingSettings, noise: Noise, page: Page)
     if settings.temperature == 0:
         chosen = int(scores.argmax())
     else:
-        scores /= np.float32(settings.temperature)
+        # From the best down, so that however cold it is, the best stays a number.
+        scores -= scores.max()
+        with np.errstate(over="ignore"):
+            scores /= np.float32(max(settings.temperature, _COLDEST))
         ids = candidates(scores, settings)
         if noise.coin() < settings.xtc_probability:
             ids = _without_top_choices(scores, ids, settings.xtc_threshold)

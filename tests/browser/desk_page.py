@@ -21,6 +21,11 @@ WHERE = """([words, after]) => {
     const range = document.createRange()
     range.setStart(walker.currentNode, at)
     range.setEnd(walker.currentNode, at + words.length)
+    // The reader may be at the end, which grows; a click above the sheet would be a click on something else.
+    const sheet = document.querySelector('.cm-scroller').getBoundingClientRect()
+    const line = range.getBoundingClientRect()
+    const isSeen = line.top >= sheet.top && line.bottom <= sheet.bottom
+    if (!isSeen) walker.currentNode.parentElement.scrollIntoView({ block: 'center' })
     const box = [...range.getClientRects()].at(after ? -1 : 0)
     return [after ? box.right - 1 : box.left + 1, (box.top + box.bottom) / 2]
   }

@@ -52,7 +52,7 @@ def shoot_state(server: AppServer, network: SlowLink, browser: Browser, state: S
 
 
 def shoot_bundled(browser: Browser, address: str) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
     desk = DeskPage(context.new_page(), address)
     desk.open()
     expect(desk.button("Start writing")).to_be_enabled()

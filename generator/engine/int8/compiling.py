@@ -5,6 +5,7 @@ Knows nothing of what they compute.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from llvmlite import binding
 
 from generator.engine.int8.opening import source_mark
 
-_FOLDERS = (Path(__file__).parents[3] / ".models" / "compiled", Path.home() / ".cache" / "storygen" / "compiled")
+_FOLDERS = (
+    Path(__file__).parents[3] / ".models" / "compiled",
+    Path(os.path.expanduser("~"), ".cache", "storygen", "compiled"),
+)
 
 # Its attributes are made when it is read.
 _config: Any = numba.config

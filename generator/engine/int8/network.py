@@ -35,6 +35,14 @@ class Int8Network:
         self._embedding = model.embedding.half().numpy()
         self._positions = None if model.positions is None else model.positions.numpy().copy()
         self._desk = _new_desk(self._shape, self._num_layers, 1, 1, threads)
+        self._compile()
+
+    def _compile(self) -> None:
+        """What a step calls, now, by this thread alone: one of several that failed to would leave the others waiting
+        for ever. Raises what the compiler raises."""
+        team, self._team = self._team, team_of(1)
+        self.passage_logits([0])
+        self._team = team
 
     @property
     def position_bytes(self) -> int:

@@ -6,6 +6,7 @@ Owns what happens where numba is missing or fails. Knows nothing of whether it p
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,12 @@ def open_int8(model: ModelWeights) -> Int8Network | None:
 
 
 def source_mark() -> str:
-    """Changes with the source of this package: what was compiled or measured before is then void."""
+    """Changes with the source of this package and with numba: what was compiled or measured before is then void."""
     digest = hashlib.blake2b(digest_size=8)
+    try:
+        digest.update(version("numba").encode())
+    except PackageNotFoundError:
+        digest.update(b"without numba")
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

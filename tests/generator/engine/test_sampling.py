@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Set as AnySet
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,6 +175,19 @@ def test_temperature_zero_is_greedy_and_the_logprob_is_the_models_own() -> None:
     token_id, logprob = sample(logits, chosen, Noise(0, 0, 0), a_page([1], 4, blocked={3}))
     assert token_id == 2
     assert logprob == pytest.approx(2 - math.log(sum(math.exp(x) for x in (1, 3, 2, 9))), abs=1e-5)
+
+
+@given(
+    st.sampled_from([5e-324, 1e-45, 1e-38, 1e-20, 0.01, 2.0]),
+    st.sampled_from([{}, {"top_k": 3}, {"top_p": 0.4}, {"typical_p": 0.4}, {"min_p": 0.5}, {"xtc_probability": 1.0}]),
+    st.sampled_from([-150.0, -1.0, 0.0, 90.0]),
+)
+def test_however_cold_a_token_comes(temperature: float, rule: dict[str, Any], level: float) -> None:
+    """Models' scores may all lie far below zero; the likeliest token comes then, or one beside it."""
+    chosen = replace(PLAIN, temperature=temperature, **rule)
+    logits = np.array([level - 3, level, level - 1, level - 2], dtype=np.float32)
+    token_id, _ = sample(logits, chosen, Noise(0, 0, 0), a_page([], 4))
+    assert token_id == 1 or temperature > 1
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
