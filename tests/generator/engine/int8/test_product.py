@@ -24,6 +24,14 @@ def floats(random: np.random.Generator, *shape: int) -> Floats:
     return random.standard_normal(shape).astype(np.float32)
 
 
+def in_8_bits(numbers: Floats) -> Floats:
+    """What is left of keys and values: every 32 dimensions of a position share a scale."""
+    groups = numbers.reshape(-1, 32)
+    scales = np.abs(groups).max(1, keepdims=True) / np.float32(127)
+    kept: Floats = (np.rint(groups / scales) * scales).reshape(numbers.shape)
+    return kept
+
+
 def rounded(numbers: Floats) -> tuple[np.ndarray[tuple[int], np.dtype[np.int16]], Floats]:
     result = np.zeros(numbers.size, np.int16)
     width = numbers.shape[1]
@@ -75,6 +83,7 @@ def test_attention_is_a_mean_weighed_by_scores(past: int, count: int, group: int
     keys, values = floats(random, past + count, dims), floats(random, past + count, dims)
     for position in range(past + count):
         write(slots.stored, head_at, slots.window, position, keys[position], values[position])
+    keys, values = in_8_bits(keys), in_8_bits(values)
     queries = floats(random, count * group, dims)
     numbers, factors = rounded(queries)
     scores, out = np.zeros(count * group * 64, np.float32), np.zeros((count * group, dims), np.float32)
@@ -83,7 +92,8 @@ def test_attention_is_a_mean_weighed_by_scores(past: int, count: int, group: int
         seen = past + row // group + 1
         weights = np.exp(keys[:seen] @ query - (keys[:seen] @ query).max())
         expected = weights @ values[:seen] / weights.sum()
-        assert np.abs(out[row] - expected).max() < 0.15
+        # A number half way between two steps may be rounded the other way here, which is all that differs.
+        assert np.abs(out[row] - expected).max() < 0.05
 
 
 @pytest.mark.parametrize("size", [1, 16, 37])
