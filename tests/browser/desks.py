@@ -56,4 +56,4 @@ def pages_of_one_person(app: AppServer, network: SlowLink, browser: Browser, **c
         profile.close()
         network.delay = 0.0
         network.mend()
-    assert not complaints
+    assert complaints == []
