@@ -51,10 +51,8 @@ class DeskPage:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _console(self, message: ConsoleMessage) -> None:
-        # A cut network makes the browser itself complain, also of a handshake that was under way; that is what such
-        # a test is about.
-        of_network = "net::ERR" in message.text or message.text.startswith("WebSocket connection to ")
-        if message.type == "error" and not of_network:
+        # A cut network makes the browser itself complain; that is what such a test is about.
+        if message.type == "error" and "net::ERR" not in message.text:
             self.complaints.append(message.text)
 
     @property

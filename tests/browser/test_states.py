@@ -22,5 +22,6 @@ def test_a_state_is_for_everybody(state: State, app: AppServer, network: SlowLin
         assert violations(desk.page) == []
         desk.page.emulate_media(color_scheme="dark")
         assert violations(desk.page, ["color-contrast"]) == [], "dark"
-        # Deleting a draft and cutting the network make the browser itself complain of what was asked for.
-        desk.complaints[:] = [complaint for complaint in desk.complaints if "status of 4" not in complaint]
+        # Deleting a draft, and cutting the network in the middle of a handshake, make the browser itself complain.
+        asked_for = ("status of 4", "closed before receiving a handshake")
+        desk.complaints[:] = [text for text in desk.complaints if not any(words in text for words in asked_for)]
