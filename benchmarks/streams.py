@@ -20,17 +20,17 @@ def never() -> bool:
     return False
 
 
-def decode(runner: ModelRunner, streams: int, context: int) -> float:
+def decode(runner: ModelRunner, streams: int, context: int, tokens: int = TOKENS) -> float:
     """Tokens per second of so many sequences together, greedy, after so much context each."""
     _fill(runner, context)
     for slot in range(1, streams):
         runner.copy_slot(0, slot, context)
     newest = [5] * streams
     begin = time.perf_counter()
-    for step in range(TOKENS):
+    for step in range(tokens):
         rows = [Row(slot, [newest[slot]], context + step, True) for slot in range(streams)]
         newest = [int(row.argmax()) for row in runner.forward(rows, never)]
-    return streams * TOKENS / (time.perf_counter() - begin)
+    return streams * tokens / (time.perf_counter() - begin)
 
 
 def prefill(runner: ModelRunner) -> float:
@@ -46,9 +46,9 @@ def _fill(runner: ModelRunner, context: int) -> None:
         runner.forward([Row(0, range(100, 100 + count), past, past + count == context)], never)
 
 
-def generate(model: PreTrainedModel, context: int) -> float:
+def generate(model: PreTrainedModel, context: int, tokens: int = TOKENS) -> float:
     """Tokens per second of one sequence by transformers, its prefill left out."""
-    token_ids = torch.arange(100, 100 + context)[None]
+    token_ids = torch.arange(100, 100 + context, device=model.device)[None]
 
     def seconds(count: int) -> float:
         begin = time.perf_counter()
@@ -62,7 +62,7 @@ def generate(model: PreTrainedModel, context: int) -> float:
         )
         return time.perf_counter() - begin
 
-    return TOKENS / (seconds(TOKENS + 1) - seconds(1))
+    return tokens / (seconds(tokens + 1) - seconds(1))
 
 
 def medians(measurements: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:

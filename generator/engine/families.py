@@ -6,7 +6,7 @@ Owns which models belong to a family and how their weights are named. Knows noth
 from __future__ import annotations
 
 from collections.abc import Sequence as AnySequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -53,6 +53,24 @@ class ModelWeights:
     @property
     def is_llama(self) -> bool:
         return self.rotations is not None
+
+    def rounded_to(self, dtype: torch.dtype) -> ModelWeights:
+        """All but the rotations in another number format."""
+
+        def affine(exact: Affine) -> Affine:
+            return Affine(exact.weight.to(dtype), None if exact.bias is None else exact.bias.to(dtype))
+
+        def layer(exact: LayerWeights) -> LayerWeights:
+            return LayerWeights(*(affine(getattr(exact, field.name)) for field in fields(exact)))
+
+        return replace(
+            self,
+            embedding=self.embedding.to(dtype),
+            positions=None if self.positions is None else self.positions.to(dtype),
+            layers=[layer(exact) for exact in self.layers],
+            norm=affine(self.norm),
+            head=affine(self.head),
+        )
 
 
 def read_family(model: PreTrainedModel, window: int) -> ModelWeights | None:
@@ -115,7 +133,8 @@ def _read_llama_layer(layer: Any) -> LayerWeights:
 
 
 def _rotations(embedding: Any, window: int) -> torch.Tensor:
-    angles = torch.outer(torch.arange(window).float(), embedding.inv_freq.float())
+    places = torch.arange(window, device=embedding.inv_freq.device)
+    angles = torch.outer(places.float(), embedding.inv_freq.float())
     return torch.polar(torch.full_like(angles, embedding.attention_scaling), angles)
 
 

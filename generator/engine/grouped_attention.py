@@ -41,13 +41,16 @@ class GroupedAttention:
         self._num_heads = num_heads
         self._should_stop = should_stop
         ordered = sorted(rows, key=lambda row: (len(row.token_ids) > 1, row.slot))
-        self.token_ids = torch.tensor([token_id for row in ordered for token_id in row.token_ids])
+        device = cache.device
+        self.token_ids = torch.tensor([token_id for row in ordered for token_id in row.token_ids], device=device)
         positions = [row.past + offset for row in ordered for offset in range(len(row.token_ids))]
-        self.positions = torch.tensor(positions)
-        self._lines = cache.lines_of([row.slot for row in ordered for _ in row.token_ids], positions)
+        self.positions = torch.tensor(positions, device=device)
+        slots = torch.tensor([row.slot for row in ordered for _ in row.token_ids], device=device)
+        self._lines = cache.lines_of(slots, self.positions)
         ends = dict(zip((row.slot for row in ordered), _running_ends(ordered), strict=True))
-        self.wanted = torch.tensor([ends[row.slot] - 1 for row in rows if row.wants_logits], dtype=torch.long)
-        self._groups = _groups(ordered)
+        wanted = [ends[row.slot] - 1 for row in rows if row.wants_logits]
+        self.wanted = torch.tensor(wanted, dtype=torch.long, device=device)
+        self._groups = _groups(ordered, cache)
 
     def attend(self, layer: int, qkv: torch.Tensor) -> torch.Tensor:
         """`qkv` is `[tokens, heads + 2 * kv_heads, head_dim]`. Returns `[tokens, heads * head_dim]`."""
@@ -81,7 +84,7 @@ def _running_ends(rows: AnySequence[Row]) -> list[int]:
     return ends
 
 
-def _groups(rows: AnySequence[Row]) -> list[_Group]:
+def _groups(rows: AnySequence[Row], cache: KVCache) -> list[_Group]:
     """`rows` are ordered: those with one token first, by slot."""
     gathered: list[list[Row]] = []
     for row in rows:
@@ -94,6 +97,8 @@ def _groups(rows: AnySequence[Row]) -> list[_Group]:
         end = begin + sum(len(row.token_ids) for row in members)
         lengths = [row.past + len(row.token_ids) for row in members]
         mask = _causal_mask(members[0]) if len(members[0].token_ids) > 1 else _length_mask(lengths)
+        if mask is not None:
+            mask = mask.to(cache.device, cache.dtype)
         groups.append(_Group(begin, end, members[0].slot, len(members), max(lengths), mask))
         begin = end
     return groups

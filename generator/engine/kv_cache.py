@@ -34,6 +34,7 @@ class KVCache:
         self._values = [layer[1] for layer in self._layers]
         # Every key and every value as one line `[head_dim]` of its layer, for `scatter`.
         self._lines = [layer.view(-1, layer.shape[-1]) for layer in self._layers]
+        self.dtype, self.device = dtype, device
         self._window = window
         self.lengths = [0] * num_slots
 
@@ -61,11 +62,11 @@ class KVCache:
         slots = slice(first, first + count)
         return self._keys[layer][slots, :, :end], self._values[layer][slots, :, :end]
 
-    def lines_of(self, slots: AnySequence[int], positions: AnySequence[int]) -> torch.Tensor:
+    def lines_of(self, slots: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Where `scatter` puts the keys and values of tokens: `[tokens * 2 * heads]`. All layers are shaped alike."""
         _, num_slots, num_heads, window, _ = self._layers[0].shape
-        first = torch.tensor(slots) * (num_heads * window) + torch.tensor(positions)
-        heads = torch.arange(num_heads) * window
+        first = slots * (num_heads * window) + positions
+        heads = torch.arange(num_heads, device=self.device) * window
         both = torch.cat((heads, heads + num_slots * num_heads * window))
         return (first[:, None] + both).flatten()
 

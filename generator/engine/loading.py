@@ -10,6 +10,7 @@ import json
 import pickle
 from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from generator.engine.families import read_family
+from generator.engine.graph_network import GraphNetwork
 from generator.engine.hub import download
 from generator.engine.int8.opening import open_int8
 from generator.engine.model_runner import ModelRunner, computes_alike, open_model
 from generator.engine.network import Network
 from generator.engine.packed_network import PackedNetwork
-from generator.engine.precision import PASSAGE, Choice, choose, measure
+from generator.engine.precision import PASSAGE, Choice, MeasuredNetwork, choose, measure
 from generator.engine.precision_memory import PrecisionMemory
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.runner import LoadFailed, LoadOptions
@@ -58,7 +60,7 @@ def load_model(spec: ModelSpec, options: LoadOptions, report: Callable[[float], 
     report(0.9)
     window = choose_window(spec, model)
     passage = [vocabulary.start_id, *vocabulary.tokenize(PASSAGE).ids][: min(_PASSAGE_TOKENS, window)]
-    memory = PrecisionMemory(options.root / _MEMORY_FILE, folder)
+    memory = PrecisionMemory(options.root / _MEMORY_FILE, folder, model.device)
     network, precision = choose_network(model, window, passage, options.precision, memory)
     return ModelRunner(network, vocabulary, window, precision)
 
@@ -68,26 +70,43 @@ def choose_network(
 ) -> tuple[Network, str]:
     """The family's own network where there is one that computes the same, else the general one; and what to say of
     its precision."""
-    family = read_family(model, window) if model.device.type == "cpu" and precision != "bf16" else None
-    if precision == "bf16":
-        torch.nn.Module.to(model, torch.bfloat16)
+    formats = _find_formats(model, window)
+    if formats is None or (precision == "bf16" and formats.name != "bf16"):
+        if precision == "bf16":
+            torch.nn.Module.to(model, torch.bfloat16)
+        return open_model(model, window), precision if precision == "bf16" else "fp32"
     general = open_model(model, window)
-    if family is None:
-        return general, precision if precision == "bf16" else "fp32"
-    packed = PackedNetwork(family)
-    if not computes_alike(packed, general, model.get_output_embeddings().weight.shape[0], window):
+    if not computes_alike(formats.exact, general, model.get_output_embeddings().weight.shape[0], window):
         return general, "fp32"
     choice = Choice("fp32") if precision == "fp32" else (memory.recall() if precision == "auto" else None)
     if choice is not None and choice.name == "fp32":
-        return packed, "fp32"
-    rounded = open_int8(family)
+        return formats.exact, "fp32"
+    rounded = formats.open_rounded()
     if rounded is None:
-        return packed, "fp32"
+        return formats.exact, "fp32"
     if choice is None:
-        choice = (choose if precision == "auto" else measure)(packed, rounded, passage)
+        choice = (choose if precision == "auto" else measure)(formats.exact, rounded, formats.name, passage)
         if precision == "auto":
             memory.remember(choice)
-    return (packed if choice.name == "fp32" else rounded), str(choice)
+    return (formats.exact if choice.name == "fp32" else rounded), str(choice)
+
+
+@dataclass(frozen=True, slots=True)
+class _Formats:
+    """A family's own networks on a device: in fp32, and in what `name` says where that can be had."""
+
+    exact: MeasuredNetwork
+    name: str
+    open_rounded: Callable[[], MeasuredNetwork | None]
+
+
+def _find_formats(model: PreTrainedModel, window: int) -> _Formats | None:
+    family = read_family(model, window)
+    if family is None or model.device.type not in ("cpu", "cuda"):
+        return None
+    if model.device.type == "cpu":
+        return _Formats(PackedNetwork(family), "int8", lambda: open_int8(family))
+    return _Formats(GraphNetwork(family), "bf16", lambda: GraphNetwork(family.rounded_to(torch.bfloat16)))
 
 
 def choose_device(wanted: str) -> str:

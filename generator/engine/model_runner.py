@@ -64,7 +64,7 @@ def open_model(model: PreTrainedModel, window: int) -> TransformersNetwork:
         output = model.eval()(input_ids=torch.tensor([token_ids], device=model.device), use_cache=False)
         expected = output.logits[0, -1].float().cpu()
     network = TransformersNetwork(model)
-    if not _is_close(_in_two_steps(network, token_ids), expected, network.dtype):
+    if not _is_close(_in_three_steps(network, token_ids), expected, network.dtype):
         raise LoadFailed("This model's architecture is not supported: it does not compute as it should.")
     return network
 
@@ -72,21 +72,22 @@ def open_model(model: PreTrainedModel, window: int) -> TransformersNetwork:
 def computes_alike(network: Network, reference: Network, vocabulary_size: int, window: int) -> bool:
     """Whether both give the same logits, but for rounding in fp32."""
     token_ids = _probe_ids(vocabulary_size, window)
-    expected = _in_two_steps(reference, token_ids)
-    return _is_close(_in_two_steps(network, token_ids), expected, torch.float32)
+    expected = _in_three_steps(reference, token_ids)
+    return _is_close(_in_three_steps(network, token_ids), expected, torch.float32)
 
 
 def _probe_ids(vocabulary_size: int, window: int) -> list[int]:
     return [7 * number % vocabulary_size for number in range(1, min(12, window))]
 
 
-def _in_two_steps(network: Network, token_ids: AnySequence[int]) -> torch.Tensor:
-    """The logits `[vocabulary]` after the tokens."""
-    half = len(token_ids) // 2
+def _in_three_steps(network: Network, token_ids: AnySequence[int]) -> torch.Tensor:
+    """The logits `[vocabulary]` after the tokens: the first half, the second on top of it, then one by itself."""
     slots = network.new_slots(1, len(token_ids))
+    ends = (len(token_ids) // 2, len(token_ids) - 1, len(token_ids))
     with torch.inference_mode():
-        network.logits([Row(0, token_ids[:half], 0, False)], slots, lambda: False)
-        return network.logits([Row(0, token_ids[half:], half, True)], slots, lambda: False)[0].float().cpu()
+        for begin, end in zip((0, *ends), ends, strict=False):
+            logits = network.logits([Row(0, token_ids[begin:end], begin, True)], slots, lambda: False)
+        return logits[0].float().cpu()
 
 
 def _is_close(computed: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:

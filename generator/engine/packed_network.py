@@ -1,4 +1,4 @@
-"""Packed network: one step's rows through a family's own forward in fp32, on the CPU.
+"""Packed network: one step's rows through a family's own forward, in the number format of its weights.
 
 What transformers computes, in fewer and larger steps: the measure of what computes in fewer bits, and what runs where
 that cannot. Owns how it meets the slots. Knows nothing of text, sampling or scheduling.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +19,23 @@ from generator.engine.kv_cache import KVCache, LayerShape
 from generator.engine.runner import Row
 
 
+class Step(Protocol):
+    """Tokens that are computed together, and how they attend."""
+
+    token_ids: torch.Tensor
+    positions: torch.Tensor
+
+    def attend(self, layer: int, qkv: torch.Tensor) -> torch.Tensor:
+        """`qkv` is `[tokens, heads + 2 * kv_heads, head_dim]`. Returns `[tokens, heads * head_dim]`."""
+        ...
+
+
 class PackedNetwork:
     """A `Network` over `model`."""
 
-    dtype = torch.float32
-
     def __init__(self, model: ModelWeights) -> None:
         self._model = model
+        self.dtype, self.device = model.embedding.dtype, model.embedding.device
         self._shapes = [LayerShape(model.num_kv_heads, model.head_dim)] * len(model.layers)
 
     @property
@@ -32,17 +43,18 @@ class PackedNetwork:
         return sum(shape.position_bytes(self.dtype) for shape in self._shapes)
 
     def new_slots(self, num_slots: int, window: int) -> KVCache:
-        return KVCache(self._shapes, num_slots, window, self.dtype, torch.device("cpu"))
+        return KVCache(self._shapes, num_slots, window, self.dtype, self.device)
 
     def logits(self, rows: AnySequence[Row], slots: KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
         step = GroupedAttention(slots, rows, should_stop, self._model.num_heads)
         return self._logits_of(self._hidden(step)[step.wanted])
 
     def passage_logits(self, token_ids: AnySequence[int]) -> torch.Tensor:
-        slots, rows = self.new_slots(1, len(token_ids)), [Row(0, token_ids, 0, False)]
+        slots = KVCache(self._shapes, 1, len(token_ids), self.dtype, self.device)
+        rows = [Row(0, token_ids, 0, False)]
         return self._logits_of(self._hidden(GroupedAttention(slots, rows, lambda: False, self._model.num_heads)))
 
-    def _hidden(self, step: GroupedAttention) -> torch.Tensor:
+    def _hidden(self, step: Step) -> torch.Tensor:
         model, positions = self._model, step.positions
         x = model.embedding[step.token_ids]
         if model.positions is not None:
@@ -79,6 +91,6 @@ def _times(x: torch.Tensor, linear: Affine) -> torch.Tensor:
 def _turn(heads: torch.Tensor, rotations: torch.Tensor) -> None:
     """Each pair of dimensions of `[tokens, heads, head_dim]`, half a head apart, in place."""
     lower, upper = heads.chunk(2, -1)
-    turned = torch.complex(lower, upper) * rotations
+    turned = torch.complex(lower.float(), upper.float()) * rotations
     lower.copy_(turned.real)
     upper.copy_(turned.imag)

@@ -58,10 +58,10 @@ class Choice:
         return f"{self.name} (KL {self.error.divergence:.4f}, same best token {self.error.agreement:.1%})"
 
 
-def choose(exact: MeasuredNetwork, rounded: MeasuredNetwork, token_ids: AnySequence[int]) -> Choice:
-    """`int8`, which `rounded` computes in, if it is clearly faster than `exact` and within the bound on the
+def choose(exact: MeasuredNetwork, rounded: MeasuredNetwork, name: str, token_ids: AnySequence[int]) -> Choice:
+    """`name`, which `rounded` computes in, if it is clearly faster than `exact` and within the bound on the
     passage `token_ids`; `fp32` otherwise."""
-    choice = measure(exact, rounded, token_ids)
+    choice = measure(exact, rounded, name, token_ids)
     if not choice.error.is_within_bound:
         return Choice("fp32")
     gain = 1.0
@@ -70,15 +70,15 @@ def choose(exact: MeasuredNetwork, rounded: MeasuredNetwork, token_ids: AnySeque
     return choice if gain >= _MIN_GAIN ** len(_COUNTS) else Choice("fp32")
 
 
-def measure(exact: MeasuredNetwork, rounded: MeasuredNetwork, token_ids: AnySequence[int]) -> Choice:
-    """`int8`, whatever its error is."""
+def measure(exact: MeasuredNetwork, rounded: MeasuredNetwork, name: str, token_ids: AnySequence[int]) -> Choice:
+    """`name`, whatever its error is."""
     with torch.inference_mode():
-        return Choice("int8", compare(rounded.passage_logits(token_ids), exact.passage_logits(token_ids)))
+        return Choice(name, compare(rounded.passage_logits(token_ids), exact.passage_logits(token_ids)))
 
 
 def compare(computed: torch.Tensor, exact: torch.Tensor) -> Error:
     """Both are `[positions, vocabulary]`."""
-    of_computed, of_exact = F.log_softmax(computed, -1), F.log_softmax(exact, -1)
+    of_computed, of_exact = F.log_softmax(computed.float(), -1), F.log_softmax(exact.float(), -1)
     divergence = (of_exact.exp() * (of_exact - of_computed)).sum(-1).mean()
     agreement = (of_exact.argmax(-1) == of_computed.argmax(-1)).float().mean()
     return Error(max(0.0, float(divergence)), float(agreement))
@@ -92,6 +92,7 @@ def seconds(network: Network, num_rows: int) -> float:
     for _ in range(4):
         begin = time.perf_counter()
         with torch.inference_mode():
-            network.logits(rows, slots, lambda: False)
+            # A GPU has only begun until somebody asks for what it computed.
+            network.logits(rows, slots, lambda: False).cpu()
         tries.append(time.perf_counter() - begin)
     return min(tries)

@@ -21,11 +21,12 @@ from generator.engine.precision import Choice, Error
 
 
 class PrecisionMemory:
-    """`file` may be missing or damaged: then nothing is remembered. `folder` holds the model's weights."""
+    """`file` may be missing or damaged: then nothing is remembered. `folder` holds the model's weights, which
+    compute on `device`."""
 
-    def __init__(self, file: Path, folder: Path) -> None:
+    def __init__(self, file: Path, folder: Path, device: torch.device) -> None:
         self._file = file
-        self._key = _fingerprint(folder)
+        self._key = _fingerprint(folder, device)
 
     def recall(self) -> Choice | None:
         try:
@@ -52,10 +53,11 @@ class PrecisionMemory:
         return entries if isinstance(entries, dict) else {}
 
 
-def _fingerprint(folder: Path) -> str:
+def _fingerprint(folder: Path, device: torch.device) -> str:
     """Changes with the weights, the machine, torch, its threads, and how we compute."""
     weights = [path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]
     machine = (platform.machine(), platform.processor(), torch.backends.cpu.get_cpu_capability(), os.cpu_count())
-    everything = repr((files, machine, torch.__version__, torch.get_num_threads(), source_mark()))
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    everything = repr((files, machine, gpu, torch.__version__, torch.get_num_threads(), source_mark()))
     return hashlib.blake2b(everything.encode(), digest_size=16).hexdigest()

@@ -70,7 +70,8 @@ def test_a_chosen_precision_is_remembered_until_the_weights_change(
     chosen = Choice("int8", Error(0.004, 0.98))
     asked: list[object] = []
 
-    def choose(exact: object, rounded: object, passage: object) -> Choice:
+    def choose(exact: object, rounded: object, name: str, passage: object) -> Choice:
+        assert name == "int8"
         asked.append(passage)
         return chosen
 

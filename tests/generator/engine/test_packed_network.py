@@ -21,7 +21,7 @@ from generator.engine.transformers_network import TransformersNetwork
 from tests.generator.engine.tiny_models import copy_of, tiny_model, tiny_runner
 
 WINDOW, SLOTS = 48, 6
-NO_MEMORY = PrecisionMemory(Path("nowhere"), Path(__file__).parent)
+NO_MEMORY = PrecisionMemory(Path("nowhere"), Path(__file__).parent, torch.device("cpu"))
 # Per step: which slots, how many tokens each, and from which share of what the slot holds on.
 STEPS = st.lists(
     st.dictionaries(
@@ -34,13 +34,14 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.parametrize("way", ["packed", "graph"])
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, seed=st.integers(0, 99))
 def test_any_steps_give_what_the_general_network_gives(
-    family: str, steps: list[dict[int, tuple[int, float, bool]]], seed: int
+    family: str, way: str, steps: list[dict[int, tuple[int, float, bool]]], seed: int
 ) -> None:
-    general, packed = (tiny_runner(name, WINDOW, SLOTS) for name in (family, f"packed {family}"))
+    general, packed = (tiny_runner(name, WINDOW, SLOTS) for name in (family, f"{way} {family}"))
     random, held = np.random.default_rng(seed), [0] * SLOTS
     for step in steps:
         rows = []

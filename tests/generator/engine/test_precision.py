@@ -55,7 +55,7 @@ def test_int8_is_chosen_if_it_is_faster_and_within_the_bound(
 
     monkeypatch.setattr(precision, "compare", lambda *_: error)
     monkeypatch.setattr(precision, "seconds", seconds)
-    assert choose(exact, rounded, PASSAGE) == (Choice("int8", error) if chosen == "int8" else Choice("fp32"))
+    assert choose(exact, rounded, "int8", PASSAGE) == (Choice("int8", error) if chosen == "int8" else Choice("fp32"))
 
 
 def test_a_choice_says_what_it_costs() -> None:
@@ -64,7 +64,7 @@ def test_a_choice_says_what_it_costs() -> None:
 
 
 def test_the_error_of_int8_is_measured_and_small() -> None:
-    error = measure(*networks(), PASSAGE).error
+    error = measure(*networks(), "int8", PASSAGE).error
     assert 0 < error.divergence < 0.02
 
 

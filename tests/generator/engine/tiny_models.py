@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -17,10 +18,11 @@ from transformers import (
 )
 
 from generator.engine.families import ModelWeights, read_family
+from generator.engine.graph_network import GraphNetwork
 from generator.engine.int8.network import Int8Network
 from generator.engine.model_runner import ModelRunner, open_model
 from generator.engine.network import Network
-from generator.engine.packed_network import PackedNetwork
+from generator.engine.packed_network import PackedNetwork, Step
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.vocabulary import Vocabulary
 
@@ -103,10 +105,20 @@ def tiny_family(family: str, window: int) -> ModelWeights:
     return model
 
 
+class PlainGraphNetwork(GraphNetwork):
+    """Computes what a GPU would replay."""
+
+    def _prepare(self, begin: Callable[[], Step]) -> Callable[[], torch.Tensor]:
+        return lambda: self._logits_of(self._hidden(begin()))
+
+
 def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
-    """By the general network, or by the family's own if `family` is `packed …` or, in 8 bits, `int8 …`."""
+    """By the general network, or by the family's own if `family` is `packed …`, as on a GPU if it is `graph …`, in
+    8 bits if it is `int8 …`."""
     network: Network
-    if family.startswith(("packed", "int8")):
+    if family.startswith("graph"):
+        network = PlainGraphNetwork(tiny_family(family, window))
+    elif family.startswith(("packed", "int8")):
         network = PackedNetwork(tiny_family(family, window))
         if family.startswith("int8"):
             network = Int8Network(tiny_family(family, window), threads=2)

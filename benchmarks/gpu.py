@@ -1,0 +1,116 @@
+"""Tokens a second on a GPU: captured steps beside the general network and `transformers.generate`, all in turn.
+
+Run it as `python -m benchmarks.gpu [ROUNDS]` where torch finds a GPU. Weights are random: speed does not depend on
+them. `engine` is the engine's own loop, which also schedules, samples and makes text of it. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from benchmarks.__main__ import WINDOW, no_vocabulary
+from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill
+from generator.engine.families import read_family
+from generator.engine.graph_network import GraphNetwork
+from generator.engine.loop import Loop
+from generator.engine.model_runner import ModelRunner, open_model
+from generator.engine.network import Network
+from generator.engine.runner import LoadOptions
+from generator.messages import Chunk, Event, ModelSpec, Piece, Set
+from generator.sampling_settings import SamplingSettings
+
+STREAMS = (1, 16)
+TOKENS = 64
+
+
+def models() -> Iterator[tuple[str, PreTrainedModel]]:
+    torch.manual_seed(0)
+    yield "GPT-2 124M", _on_gpu(GPT2LMHeadModel(GPT2Config()))
+    shape = LlamaConfig(
+        num_hidden_layers=30,
+        hidden_size=576,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        intermediate_size=1536,
+        vocab_size=49152,
+        max_position_embeddings=8192,
+        tie_word_embeddings=True,
+    )
+    yield "SmolLM2-135M", _on_gpu(LlamaForCausalLM(shape))
+
+
+def _on_gpu(model: PreTrainedModel) -> PreTrainedModel:
+    torch.nn.Module.to(model.eval(), torch.device("cuda"))
+    return model
+
+
+def networks(model: PreTrainedModel) -> dict[str, Network]:
+    family = read_family(model, WINDOW)
+    assert family is not None
+    rounded = GraphNetwork(family.rounded_to(torch.bfloat16))
+    exact = GraphNetwork(family)
+    general = open_model(copy.deepcopy(model), WINDOW)
+    return {"general, fp32": general, "captured, fp32": exact, "captured, bf16": rounded}
+
+
+def write(runner: ModelRunner, drafts: int) -> float:
+    """Tokens per second of so many drafts through the engine's loop, with the default voice, from the first one on."""
+    begun = 0.0
+    count = 0
+
+    def publish(event: Event) -> None:
+        nonlocal begun, count
+        if isinstance(event, Chunk):
+            begun = begun or time.perf_counter()
+            count += len(event.tokens)
+
+    loop, spec = Loop(LoadOptions(Path()), publish), ModelSpec("folder", "m")
+    loop.models.add(spec, runner)
+    for number in range(drafts):
+        pieces = (Piece("Once upon a time"),)
+        loop.submit(Set(str(number), 1, "o", spec, None, (), pieces, SamplingSettings(seed=1), 0, 0, 0, 4 * TOKENS))
+    loop.drain(0)
+    while loop.step() == 0:
+        loop.drain(0)
+    return count / (time.perf_counter() - begun)
+
+
+def measurements(model: PreTrainedModel) -> dict[str, Callable[[], float]]:
+    wanted: dict[str, Callable[[], float]] = {}
+    for context in (SHORT, LONG):
+        wanted[f"transformers.generate, {context} tokens before"] = partial(generate, model, context, TOKENS)
+    for name, network in networks(model).items():
+        runner = ModelRunner(network, no_vocabulary(model.config.vocab_size), WINDOW, name)
+        for context in (SHORT, LONG):
+            for streams in STREAMS:
+                wanted[f"{name}, {streams} streams, {context} tokens before"] = partial(
+                    decode, runner, streams, context, TOKENS
+                )
+        wanted[f"{name}, prefill of {LONG} tokens"] = partial(prefill, runner)
+        for streams in STREAMS:
+            wanted[f"{name}, engine, {streams} drafts"] = partial(write, runner, streams)
+    return wanted
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    results = {}
+    for model_name, model in models():
+        results[model_name] = medians(measurements(model), rounds)
+        for name, value in results[model_name].items():
+            print(f"{model_name:13} {name:48} {value:9.1f}", flush=True)
+    device = torch.cuda.get_device_name()
+    print(json.dumps({"device": device, "torch": torch.__version__, "rounds": rounds, "tokens_per_second": results}))
+
+
+if __name__ == "__main__":
+    main()
