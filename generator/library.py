@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from generator.chronicle import Chronicle
 from generator.committer import RunBlocking
 from generator.desk import Desk
 from generator.errors import SessionError
@@ -51,6 +52,7 @@ MIMETYPES = {"txt": "text/plain", "md": "text/markdown", "json": "application/js
 class Library:
     def __init__(self, store: Store, menu: Menu, run_blocking: RunBlocking, desk: Desk) -> None:
         self._store, self._menu, self._run_blocking, self._desk = store, menu, run_blocking, desk
+        self._chronicle = Chronicle(store, self._call)
 
     def stories(self, owner: str) -> dict[str, Any]:
         return {"stories": [self._story_json(story) for story in self._call(self._store.stories, owner)]}
@@ -102,9 +104,14 @@ class Library:
         after = self._call(self._store.add_draft, owner, story, draft)
         return next(self._draft_json(made) for made in after.drafts if made.id == draft.id)
 
+    def history(self, owner: str, draft: str) -> dict[str, Any]:
+        """When each part of the draft's text was written."""
+        self._check_owner(owner, draft)
+        times = self._chronicle.times(draft)
+        return {"revision": times.revision, "written": [list(run) for run in times.runs]}
+
     def delete_draft(self, owner: str, draft: str) -> None:
-        if self._call(self._store.draft_owner, draft) != owner:
-            raise SessionError("unknown_draft", "there is no such draft")
+        self._check_owner(owner, draft)
         self._desk.discard([draft], lambda: self._call(self._store.delete_draft, owner, draft))
 
     def export(self, owner: str, draft: str, wanted: str) -> tuple[bytes, str, str]:
@@ -144,6 +151,10 @@ class Library:
         if stored.owner != owner:
             raise SessionError("unknown_draft", "there is no such draft")
         return stored
+
+    def _check_owner(self, owner: str, draft: str) -> None:
+        if self._call(self._store.draft_owner, draft) != owner:
+            raise SessionError("unknown_draft", "there is no such draft")
 
     def _models(self, mode: str, request: dict[str, Any]) -> Sequence[str]:
         models = request.get("models")

@@ -127,11 +127,17 @@ def fold(connection: sqlite3.Connection, key: int, revision: int) -> tuple[str, 
     return text, spans
 
 
-def read_history(connection: sqlite3.Connection, key: int) -> list[HistoryRow]:
+def read_history(connection: sqlite3.Connection, key: int, start: int, end: int) -> list[HistoryRow]:
+    """The updates that lead from revision `start` to `end`, without their tokens."""
     rows = connection.execute(
-        "SELECT revision, author, client, inserted, deleted, at FROM log WHERE draft = ? ORDER BY revision", (key,)
-    )
-    return [HistoryRow(*row) for row in rows]
+        "SELECT revision, author, client, inserted, deleted, at, changes FROM log"
+        " WHERE draft = ? AND revision > ? AND revision <= ? ORDER BY revision",
+        (key, start, end),
+    ).fetchall()
+    try:
+        return [HistoryRow(*row[:-1], ChangeSet.from_json(json.loads(row[-1]))) for row in rows]
+    except ValueError as error:
+        raise Damaged(f"The log of a draft cannot be read ({error}).") from error
 
 
 def _update(client: str, author: str, changes: str, tokens: str | None, tokenizer: str, authors: str | None) -> Update:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from stories.changes import ChangeSet
 from stories.spans import Spans
 from stories.update import Update
 
@@ -88,7 +89,7 @@ class Commit:
 
 
 class HistoryRow(NamedTuple):
-    """One update without its text: the revision it led to, units inserted and deleted, seconds since 1970."""
+    """One update without its tokens: the revision it led to, units inserted and deleted, seconds since 1970."""
 
     revision: int
     author: str
@@ -96,3 +97,4 @@ class HistoryRow(NamedTuple):
     inserted: int
     deleted: int
     at: float
+    changes: ChangeSet

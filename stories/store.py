@@ -189,11 +189,12 @@ class Store:
         with reading():
             return draft_log.fold(self._connection, key, revision)
 
-    def history(self, draft_id: str) -> list[HistoryRow]:
-        """Every update without its text, in order."""
-        key, _ = self._position(draft_id)
+    def history(self, draft_id: str, since: int = 0, at_most: int | None = None) -> list[HistoryRow]:
+        """The updates after revision `since`, without their tokens, in order."""
+        key, revision = self._position(draft_id)
         with reading():
-            return draft_log.read_history(self._connection, key)
+            end = revision if at_most is None else min(revision, since + at_most)
+            return draft_log.read_history(self._connection, key, since, end)
 
     def commit(self, commits: Sequence[Commit]) -> None:
         """Make all of `commits` durable in one transaction, or, if anything is raised, none of them."""

@@ -98,6 +98,10 @@ def _draft_routes(api: Blueprint, library: Library) -> None:
         library.delete_draft(g.owner, draft)
         return "", 204
 
+    @api.get("/drafts/<draft>/history")
+    def history(draft: str) -> dict[str, Any]:
+        return library.history(g.owner, draft)
+
     @api.get("/drafts/<draft>/export")
     def export(draft: str) -> Response:
         wanted = request.args.get("format", "txt")

@@ -88,6 +88,7 @@ def test_every_route_to_what_is_anothers_is_refused(people: tuple[Person, Person
     for draft in theirs.drafts:
         for wanted in ("txt", "md", "json"):
             assert mine.ask("GET", f"/api/drafts/{draft}/export?format={wanted}").status == 404
+        assert mine.ask("GET", f"/api/drafts/{draft}/history").status == 404
         assert mine.ask("DELETE", f"/api/drafts/{draft}").status == 404
         fork = json.dumps({"parent": draft, "revision": 0})
         assert mine.ask("POST", f"/api/stories/{mine.stories[0]['id']}/drafts", fork).status == 404
