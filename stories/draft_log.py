@@ -135,7 +135,7 @@ def read_history(connection: sqlite3.Connection, key: int, start: int, end: int)
         (key, start, end),
     ).fetchall()
     try:
-        return [HistoryRow(*row[:-1], changes=ChangeSet.from_json(json.loads(row[-1]))) for row in rows]
+        return [HistoryRow._make((*row[:-1], ChangeSet.from_json(json.loads(row[-1])))) for row in rows]
     except ValueError as error:
         raise Damaged(f"The log of a draft cannot be read ({error}).") from error
 
