@@ -14,7 +14,7 @@ from generator.engine.alternatives import choose_options
 from generator.engine.banned_words import banned_words
 from generator.engine.log import log
 from generator.engine.models import LoadedModel, LoadFinished, Models
-from generator.engine.pace import token_seconds
+from generator.engine.pace import resting, token_seconds
 from generator.engine.roster import Probe, Roster
 from generator.engine.runner import Interrupted, LoadOptions, Row
 from generator.engine.sampling import BrokenLogits, Floats, Noise, Page, sample
@@ -94,7 +94,9 @@ class Loop:
     def _step_model(self, model: LoadedModel, now: float) -> float | None:
         pending = [sequence for sequence in self.roster.sequences_of(model) if sequence.num_pending > 0]
         ready = [sequence for sequence in pending if sequence.ready_at <= now]
-        works = model.scheduler.schedule(ready, model.step_budget.tokens)
+        works = model.scheduler.schedule(
+            ready, model.step_budget.tokens, resting(pending, model.step_budget.seconds, now)
+        )
         if not works:
             return min((sequence.ready_at - now for sequence in pending if sequence.ready_at > now), default=None)
         self.models.use(model)

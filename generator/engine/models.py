@@ -29,6 +29,10 @@ class StepBudget:
         self._target, self._low, self._high = target, low, high
         self.tokens = tokens
 
+    def seconds(self, num_tokens: int) -> float:
+        """How long computing so many tokens takes when nothing else is to do."""
+        return num_tokens / self.tokens * self._target
+
     def learn(self, num_tokens: int, seconds: float) -> None:
         if seconds > self._target:
             self.tokens = max(self._low, int(min(self.tokens, num_tokens) * max(0.5, self._target / seconds)))

@@ -1,9 +1,11 @@
 """Pace: how long a sequence waits between two tokens, so that its words come evenly at so many a minute.
 
-Owns how many tokens a word takes. Pure; knows nothing of clocks or steps.
+Owns how many tokens a word takes, and who waits long enough to lend its slot. Pure; knows nothing of clocks or steps.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 
 from generator.engine.sequence import Sequence
 from generator.engine.vocabulary import WORD
@@ -21,3 +23,9 @@ def token_seconds(sequence: Sequence) -> float:
     starts, written = sequence.vocabulary.starts, sequence.token_ids[-_REACH:]
     words = sum(starts[token_id] == WORD for token_id in written)
     return 60 / pace * (words + _USUAL_WORDS) / (len(written) + _USUAL_TOKENS)
+
+
+def resting(sequences: Iterable[Sequence], seconds_for: Callable[[int], float], now: float) -> list[Sequence]:
+    """Those who wait longer for their next token than computing all of theirs takes; who waits longest comes first."""
+    found = [s for s in sequences if s.ready_at - now > seconds_for(len(s.token_ids))]
+    return sorted(found, key=lambda s: -s.ready_at)

@@ -34,11 +34,17 @@ class Scheduler:
     def __init__(self, num_slots: int) -> None:
         self._holders: list[Sequence | None] = [None] * num_slots
         self._shadows: dict[Sequence, Shadow] = {}
+        self._resting: AnySequence[Sequence] = ()
         self._step = self._served = 0
 
-    def schedule(self, sequences: Iterable[Sequence], token_budget: int) -> list[Work]:
-        """The next step's work, at most `token_budget` tokens; empty when nobody needs anything."""
+    def schedule(
+        self, sequences: Iterable[Sequence], token_budget: int, resting: AnySequence[Sequence] = ()
+    ) -> list[Work]:
+        """The next step's work, at most `token_budget` tokens; empty when nobody needs anything.
+
+        `resting` may lend their slots, in this order: they want nothing for long enough to be computed again."""
         self._step += 1
+        self._resting = resting
         waiting = [sequence for sequence in sequences if sequence.num_pending > 0]
         self._assign_slots(waiting)
         ready = [sequence for sequence in waiting if sequence.slot is not None]
@@ -137,11 +143,13 @@ class Scheduler:
                 self._take_turn(sequence)
 
     def _free_slot(self) -> int | None:
-        """An empty slot, else the one of the sequence that has been idle for longest."""
+        """An empty slot, else the one of the sequence that has been idle for longest, else of one that rests."""
         if None in self._holders:
             return self._holders.index(None)
         idle = [s for s in self._holders if s is not None and s.num_pending <= 0 and not isinstance(s, Shadow)]
-        return min(idle, key=lambda s: s.last_served).slot if idle else None
+        if idle:
+            return min(idle, key=lambda s: s.last_served).slot
+        return next((s.slot for s in self._resting if s.slot is not None), None)
 
     def _take_turn(self, sequence: Sequence) -> None:
         """Relieve a holder of the owner with most slots: at once if that owner has two more than ours,
