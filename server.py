@@ -118,6 +118,7 @@ def _serve(
         "device": settings.device,
         "precision": settings.precision,
         "memory": settings.memory,
+        "log_format": settings.log_format,
     }
     make_engine = functools.partial(EngineClient, ENGINE_COMMAND, boot)
     compute = concurrency.one_at_a_time(mode)

@@ -17,7 +17,7 @@ from typing import Any
 
 from generator.engine_connection import EngineConnection, Limits
 from generator.engine_process import EngineNotStarted, EngineProcess
-from generator.messages import Command, Event, Hello, Pong, Ready
+from generator.messages import Command, Event, Hello, Imported, Pong, Ready
 
 ENGINE_COMMAND = (sys.executable, "-m", "generator.engine")
 
@@ -138,9 +138,11 @@ class EngineClient:
             case Hello() | Pong():
                 return
             case Ready():
-                log.info("the writing engine is up (%s, %d threads)", event.device, event.threads)
+                log.info("the writing engine is up (%d threads)", event.threads)
                 self._is_up = True
                 self._call(self._on_up)
+            case Imported():
+                log.info("the writing engine computes on %s", event.device)
             case _:
                 self._call(self._on_event, event)
 

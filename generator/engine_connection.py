@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from generator.engine_outbox import Outbox, OutboxFull
 from generator.frames import ConnectionClosed, MalformedFrame, read_frame, write_frame
-from generator.messages import Command, Event, MalformedMessage, Ping, Ready, decode, encode
+from generator.messages import Command, Event, Imported, MalformedMessage, Ping, Ready, decode, encode
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +67,11 @@ class EngineConnection:
                 if not isinstance(event, Event):
                     raise MalformedMessage(f"{event.kind} is no event")
                 if isinstance(event, Ready) and writer.ident is None:
-                    # From here on the engine answers pings, so that silence means that it hangs.
-                    self._connection.settimeout(self._limits.silence)
                     writer.start()
+                if isinstance(event, Imported):
+                    # While libraries are loaded nothing else of that process may run; from here on silence means that
+                    # it hangs.
+                    self._connection.settimeout(self._limits.silence)
                 on_event(event)
                 time.sleep(0)  # under eventlet a socket that always has data would let nobody else run
         except TimeoutError:

@@ -50,7 +50,7 @@ def from_json(shape: Any, value: object, skip: str = "") -> Any:
     if shape is float and type(value) is int:
         return float(value)
     if type(value) is not shape:
-        raise MalformedMessage(f"{value!r} is not {shape}")
+        raise MalformedMessage(f"a {type(value).__name__} is not {shape}")  # the value may be story text
     return value
 
 

@@ -143,11 +143,18 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Libraries are imported; commands are served from now on."""
+    """Commands are served from now on, though a model may have to wait for its libraries."""
 
     kind: ClassVar[str] = "ready"
-    device: str
     threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The libraries that models need are there. Until now the engine may have been silent for long."""
+
+    kind: ClassVar[str] = "imported"
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +231,14 @@ class AlternativesReady:
     error: str = ""
 
 
-Event = Hello | Ready | Pong | Status | Chunk | Ended | Rolled | Failed | AlternativesReady
+Event = Hello | Ready | Imported | Pong | Status | Chunk | Ended | Rolled | Failed | AlternativesReady
 
 
 _MESSAGES: Mapping[str, type] = {
     message.kind: message
     for message in (
         *(Load, Unload, Set, Budget, Drop, Alternatives, Ping),
-        *(Hello, Ready, Pong, Status, Chunk, Ended, Rolled, Failed, AlternativesReady),
+        *(Hello, Ready, Imported, Pong, Status, Chunk, Ended, Rolled, Failed, AlternativesReady),
     )
 }
 

@@ -1,7 +1,8 @@
 """The engine process: `python -m generator.engine`, started by the web process and by nothing else.
 
-Owns the order of a start: one line of options from stdin, connect, say hello, import the large libraries,
-serve. Stdin is closed before the imports: on Windows a thread blocked on a pipe hangs native imports.
+Owns the order of a start: one line of options from stdin, connect, say hello, serve, and meanwhile import the large
+libraries, which take seconds: the first model waits for them, editing and other models do not. Stdin is closed before:
+on Windows a thread blocked on a pipe hangs native imports.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from generator.engine.connection import Connection, leave
-from generator.engine.log import log
+from generator.engine.log import kind_and_place, log, write_as
 from generator.engine.loop import Loop
 from generator.engine.runner import LoadOptions
-from generator.messages import Hello, Ready
+from generator.messages import Event, Hello, Imported, Ready
 
 EXIT_BAD_OPTIONS = 2
 EXIT_NO_WEB_PROCESS = 3
@@ -24,14 +27,15 @@ EXIT_CRASHED = 5
 
 
 def main() -> None:
-    """Options: `{port, token, threads?, device?, precision?, memory?, root?, libraries?}`, `memory` in MB.
+    """Options: `{port, token, threads?, device?, precision?, memory?, root?, libraries?, log_format?}`, `memory` in MB.
 
     `libraries: false` leaves torch and transformers unimported until a model needs them."""
     try:
         given = json.loads(sys.stdin.buffer.readline())
+        write_as(str(given.get("log_format")))
         port, token = int(given["port"]), str(given["token"])
         options = _load_options(given)
-    except (ValueError, KeyError, TypeError) as error:
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         sys.exit(_complain(EXIT_BAD_OPTIONS, f"the line of options is wrong: {error!r}"))
     sys.stdin.close()
     if options.threads:
@@ -47,12 +51,14 @@ def main() -> None:
     connection.send(Hello(token, os.getpid()))
     loop = Loop(options, connection.send)
     connection.start_reading(loop.submit)
-    device = _import_libraries(options) if given.get("libraries", True) else options.device
-    connection.send(Ready(device, options.threads or os.cpu_count() or 1))
+    connection.send(Ready(options.threads or os.cpu_count() or 1))
+    if given.get("libraries", True):
+        importing = (options.device, connection.send)
+        threading.Thread(target=_import_libraries, args=importing, name="importing", daemon=True).start()
     try:
         loop.run()
     except Exception as error:  # noqa: BLE001 - the web process learns it from the exit and starts another
-        leave(EXIT_CRASHED, f"crashed: {type(error).__name__}: {error}")
+        leave(EXIT_CRASHED, f"crashed: {kind_and_place(error)}")
 
 
 def _load_options(given: dict[str, Any]) -> LoadOptions:
@@ -65,11 +71,17 @@ def _load_options(given: dict[str, Any]) -> LoadOptions:
     )
 
 
-def _import_libraries(options: LoadOptions) -> str:
-    """Import what models need, now rather than when somebody waits. Returns the device in use."""
-    from generator.engine.loading import choose_device
+def _import_libraries(device: str, publish: Callable[[Event], None]) -> None:
+    """Import what models need, now rather than when somebody waits. A model that is asked for meanwhile waits here, at
+    the same import; where it fails, each model's loading says so."""
+    try:
+        from generator.engine.loading import choose_device
 
-    return choose_device(options.device)
+        device = choose_device(device)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the libraries is wrong with their models alone
+        log(f"the libraries of models cannot be used: {type(error).__name__}: {error}")
+        return
+    publish(Imported(device))
 
 
 def _complain(code: int, reason: str) -> int:

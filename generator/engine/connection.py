@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from generator.engine.log import log
+from generator.engine.log import kind_and_place, log
 from generator.frames import ConnectionClosed, FrameError, read_frame, write_frame
 from generator.messages import Command, Event, MalformedMessage, Ping, Pong, decode, encode
 
@@ -52,7 +52,7 @@ class Connection:
         except ConnectionClosed:
             leave(EXIT_PARENT_GONE)
         except (FrameError, MalformedMessage) as error:
-            leave(EXIT_MALFORMED, f"the web process sent something malformed: {error}")
+            leave(EXIT_MALFORMED, f"the web process sent something malformed: {kind_and_place(error)}")
 
 
 def leave(code: int, reason: str = "") -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence as AnySequence
 
 from generator.engine.alternatives import choose_options
 from generator.engine.banned_words import banned_words
-from generator.engine.log import log
+from generator.engine.log import kind_and_place, log
 from generator.engine.models import LoadedModel, LoadFinished, Models
 from generator.engine.pace import resting, token_seconds
 from generator.engine.roster import Probe, Roster
@@ -105,7 +105,7 @@ class Loop:
         except Interrupted:
             self._was_interrupted = True
         except Exception as error:  # noqa: BLE001 - a failing model must not take the engine along
-            log(f"a step of {model.spec.key} failed: {type(error).__name__}: {error}")
+            log(f"a step of {model.spec.key} failed: {kind_and_place(error)}")
             for work in works:
                 if not isinstance(work.sequence, Shadow):
                     self.roster.fail(work.sequence, "The model failed while computing.")
@@ -146,7 +146,7 @@ class Loop:
             self.roster.fail(sequence, str(error))
             return
         except Exception as error:  # noqa: BLE001 - one draft's settings must not take the engine along
-            log(f"choosing a token failed: {type(error).__name__}: {error}")
+            log(f"choosing a token failed: {kind_and_place(error)}")
             self.roster.fail(sequence, "The next word could not be chosen; try other settings of the voice.")
             return
         window = sequence.window.base

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from generator.frames import FrameError, read_frame, write_frame
-from generator.messages import Chunk, Hello, Ping, Pong, Ready, Set, decode, encode
+from generator.messages import Chunk, Hello, Imported, Ping, Pong, Ready, Set, decode, encode
 
 
 def connect(port: int, token: str) -> socket.socket:
@@ -26,8 +26,10 @@ def connect(port: int, token: str) -> socket.socket:
     return connection
 
 
-def serve(connection: socket.socket, answers_pings: bool = True) -> None:
-    write_frame(connection, encode(Ready("cpu", 1)))
+def serve(connection: socket.socket, answers_pings: bool = True, importing: float = 0) -> None:
+    write_frame(connection, encode(Ready(1)))
+    time.sleep(importing)
+    write_frame(connection, encode(Imported("cpu")))
     while True:
         command = decode(read_frame(connection))
         if isinstance(command, Ping) and answers_pings:
@@ -58,18 +60,21 @@ def behave(behaviour: str, argument: str, port: int, token: str) -> None:
     connection = connect(port, token)
     match behaviour:
         case "garbage":
-            write_frame(connection, encode(Ready("cpu", 1)))
+            write_frame(connection, encode(Ready(1)))
             connection.sendall(struct.pack("!I", 5) + b"{'no}")
         case "oversized":
-            write_frame(connection, encode(Ready("cpu", 1)))
+            write_frame(connection, encode(Ready(1)))
             connection.sendall(struct.pack("!I", 2**31))
         case "talks-commands":
-            write_frame(connection, encode(Ready("cpu", 1)))
+            write_frame(connection, encode(Ready(1)))
             write_frame(connection, encode(Ping()))
         case "mute":
             serve(connection, answers_pings=False)
+        case "imports-for":
+            serve(connection, importing=float(argument))
         case "deaf":
-            write_frame(connection, encode(Ready("cpu", 1)))
+            write_frame(connection, encode(Ready(1)))
+            write_frame(connection, encode(Imported("cpu")))
             while True:
                 write_frame(connection, encode(Pong()))
                 time.sleep(0.01)
@@ -78,7 +83,7 @@ def behave(behaviour: str, argument: str, port: int, token: str) -> None:
 
 def impostors(port: int) -> None:
     """Connections that any process of the machine could make: each must be refused by being closed."""
-    for first in (encode(Hello("wrong", 1)), {"kind": "hello"}, encode(Ready("cpu", 1)), [1, 2]):
+    for first in (encode(Hello("wrong", 1)), {"kind": "hello"}, encode(Ready(1)), [1, 2]):
         connection = socket.create_connection(("127.0.0.1", port))
         write_frame(connection, first)
         if connection.recv(1) != b"":

@@ -182,6 +182,14 @@ def test_an_engine_without_a_sign_of_life_is_replaced() -> None:
         assert "does not answer" in desk.next("down")
 
 
+def test_an_engine_may_be_silent_while_it_imports_its_libraries() -> None:
+    desk = Desk(lambda: engine.send(a_set("early")))
+    with client("imports-for", "0.6", desk=desk, limits=Limits(ping=0.05, silence=0.3)) as engine:
+        desk.next("up")
+        assert desk.next("event").text == "early@1"
+    assert engine.restarts == 0
+
+
 def test_an_engine_that_takes_nothing_is_replaced_and_send_never_waits() -> None:
     desk = Desk()
     with client("deaf", desk=desk, limits=Limits(ping=0.05, silence=1.0)) as engine:

@@ -28,6 +28,22 @@ def test_one_object_a_line() -> None:
     assert "\x1b" not in line
 
 
+def test_what_an_exception_says_is_left_out() -> None:
+    words = "Zanzi" + "bar"
+    try:
+        try:
+            raise KeyError(words)
+        except KeyError:
+            raise ValueError(words) from None
+    except ValueError:
+        failed = logging.LogRecord("web.x", logging.ERROR, "x.py", 1, "failed", (), sys.exc_info())
+    for form in (JsonFormat(), TextFormat()):
+        line = form.format(failed)
+        assert "ValueError" in line
+        assert "test_logs.py" in line
+        assert "Zanzibar" not in line
+
+
 def test_nobody_writes_lines_of_his_own() -> None:
     text = TextFormat().format(record("%s", "one\n2026-01-01 00:00:00 ERROR forged\r\x1b[2J", failed=True))
     first, *rest = text.split("\n")
