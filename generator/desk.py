@@ -128,15 +128,19 @@ class Desk:
             session.left(connection)
 
     def discard(self, drafts: Sequence[str], delete: Callable[[], None]) -> None:
-        """Deletes drafts for good: nobody can open them again in between. Raises what `delete` does."""
+        """Deletes drafts for good: nobody can open them again in between. Raises what `delete` does.
+
+        They are paused before, while others may still open theirs: a pause waits for what is being stored."""
+        for session in self._opened(drafts):
+            session.pause()
         with self._lock:
-            sessions = [session for draft in drafts if (session := self._sessions.get(draft))]
-            for session in sessions:
-                session.pause()
             delete()
-            for session in sessions:
+            for session in self._opened(drafts):
                 del self._sessions[session.draft]
                 session.end()
+
+    def _opened(self, drafts: Sequence[str]) -> list[Session]:
+        return [session for draft in drafts if (session := self._sessions.get(draft))]
 
     def discard_unused(self, drafts: Sequence[str], delete: Callable[[], bool]) -> bool:
         """Like `discard`, but only if none of them is open. Returns whether anything was deleted."""

@@ -7,6 +7,7 @@ One thread at a time may use a connection; who does is the caller's business.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ _SETTINGS = ("foreign_keys = ON", "trusted_schema = OFF", "busy_timeout = 2000")
 # FULL: what was committed survives a power cut, not only a crash of the program.
 _DURABILITY = ("journal_mode = WAL", "synchronous = FULL")
 SIDE_FILES = ("-wal", "-shm")
+PRIVATE = 0o600  # for who runs the server, and nobody else of the machine
 
 
 def migrations() -> list[str]:
@@ -34,6 +36,7 @@ def open_database(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=PRIVATE)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise StorageFailed(f"The stories cannot be kept in {path}: {error}.") from error
@@ -75,8 +78,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def copy_to(connection: sqlite3.Connection, path: Path) -> None:
     """Write a compact copy of the whole database, as it is now, to the new file `path`."""
-    if path.exists():
-        raise StoreError(f"{path} is there already; a copy overwrites nothing.")
+    try:
+        path.touch(mode=PRIVATE, exist_ok=False)  # SQLite fills an empty file, and leaves its mode
+    except FileExistsError as error:
+        raise StoreError(f"{path} is there already; a copy overwrites nothing.") from error
     with reading():
         connection.execute("VACUUM INTO ?", (str(path),))
 
@@ -116,6 +121,19 @@ def move_aside(path: Path, why: str) -> Path | None:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside if aside.exists() else None
+
+
+def keep_copy(path: Path, why: str) -> Path | None:
+    """Like `move_aside`, but the file itself stays where it is, alone: it may be replaced at one stroke."""
+    if not path.exists():
+        return None
+    aside = _unused(path.with_name(f"{path.name}.{why}"))
+    aside.touch(mode=PRIVATE)
+    shutil.copyfile(path, aside)
+    for suffix in SIDE_FILES:
+        if (part := path.with_name(path.name + suffix)).exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
 
 
 def _set_aside(path: Path) -> str:

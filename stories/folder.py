@@ -12,7 +12,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from stories.database import SIDE_FILES, copy_to, migrations, move_aside, reading
+from stories.database import PRIVATE, SIDE_FILES, copy_to, keep_copy, migrations, reading
 from stories.errors import Damaged, SchemaTooNew, StorageFailed, StoreError
 
 DATABASE = "stories.db"
@@ -52,7 +52,7 @@ def backup(folder: Path, file: Path) -> None:
     if file.exists():
         raise StoreError(f"{file} is there already; a backup overwrites nothing.")
     unfinished = file.with_name(file.name + ".unfinished")
-    unfinished.unlink(missing_ok=True)
+    _remove(unfinished)
     with reading(), closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         copy_to(connection, unfinished)
     _check(unfinished)
@@ -63,24 +63,32 @@ def backup(folder: Path, file: Path) -> None:
 def restore(folder: Path, file: Path) -> Path | None:
     """Put the stories of the backup `file` in place of those of `folder`, which no server may be using.
 
-    Returns where those are now, if there were any. Raises StoreError, and then nothing has changed.
+    Returns where those are now, if there were any. Raises StoreError, and then nothing has changed. Whenever it is
+    killed there are stories in `folder`: those of before, or those of the backup.
     """
     if not file.is_file():
         raise StoreError(f"There is no file {file}.")
     with closing(Hold(folder)):
         fresh = folder / f"{DATABASE}.restoring"
+        _remove(fresh)  # of a restore that was killed
         try:
+            fresh.touch(mode=PRIVATE)
             shutil.copyfile(file, fresh)
             _check(fresh)
             _flush(fresh)
             _fold_log(folder / DATABASE)
-            aside = move_aside(folder / DATABASE, f"replaced-{time.strftime('%Y%m%d-%H%M%S')}")
-            fresh.rename(folder / DATABASE)
+            aside = keep_copy(folder / DATABASE, f"replaced-{time.strftime('%Y%m%d-%H%M%S')}")
+            if aside is not None:
+                _flush(aside)
+            fresh.replace(folder / DATABASE)
         finally:
-            for suffix in ("", *SIDE_FILES):
-                with suppress(FileNotFoundError):
-                    fresh.with_name(fresh.name + suffix).unlink()
+            _remove(fresh)
     return aside
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", *SIDE_FILES):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _fold_log(path: Path) -> None:

@@ -1,7 +1,9 @@
-"""How many drafts the desk keeps open."""
+"""How many drafts the desk keeps open, and that whoever deletes one holds up nobody."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -17,15 +19,30 @@ from stories.spans import Spans
 from stories.store import NewDraft, NewStory, Store
 
 
-def test_too_many_open_drafts_are_refused_until_one_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_module, "MAX_OPEN", 2)
-    (tmp_path / "config.js").write_text("var ModelConfig = {continuationModels: {}, promptModels: {}};")
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Three drafts: a, b and c."""
     store = Store(tmp_path / "stories.db")
     head = new_head(Settings("Fake", {}, None), Spans.of(0, "user"))
     drafts = tuple(NewDraft(name, "Fake", head, "", Spans.of(0, "user")) for name in "abc")
     store.create_story("me", NewStory("s", "Title", "continue", drafts))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, store: Store) -> Iterator[Desk]:
+    (tmp_path / "config.js").write_text("var ModelConfig = {continuationModels: {}, promptModels: {}};")
     menu = Menu(tmp_path, tmp_path / "config.js", Hub(), ("paced-30",))
     desk = Desk(store, menu, lambda call, *given: call(*given), Mock(), Mock(), Mock(), Mock())
+    yield desk
+    desk.close()
+
+
+def test_too_many_open_drafts_are_refused_until_one_is_gone(
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "MAX_OPEN", 2)
     desk.session("me", "a")
     desk.session("me", "b")
     with pytest.raises(SessionError, match="too many drafts"):
@@ -35,5 +52,18 @@ def test_too_many_open_drafts_are_refused_until_one_is_gone(tmp_path: Path, monk
     desk.session("me", "a")
     desk.discard(["a"], lambda: store.delete_draft("me", "a"))
     desk.session("me", "c")
-    desk.close()
-    store.close()
+
+
+def test_who_deletes_a_draft_that_is_being_stored_holds_up_nobody(
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pause() -> None:
+        other = threading.Thread(target=desk.session, args=("me", "b"), daemon=True)
+        other.start()
+        other.join(10)
+        assert not other.is_alive(), "another draft could not be opened meanwhile"
+
+    monkeypatch.setattr(desk.session("me", "a"), "pause", pause)
+    desk.discard(["a"], lambda: store.delete_draft("me", "a"))
+    with pytest.raises(SessionError, match="no such draft"):
+        desk.session("me", "a")

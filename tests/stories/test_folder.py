@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -92,6 +93,41 @@ def test_restoring_keeps_what_was_there(tmp_path: Path) -> None:
         assert replaced.load("d").text == "New"
     names = {path.name for path in (tmp_path / "crashed").iterdir()}
     assert names == {folder.DATABASE, "in-use", aside.name}
+
+
+@pytest.mark.parametrize(("killed", "text"), [("before", "New"), ("after", "Old")])
+def test_a_restore_that_is_killed_leaves_stories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str, text: str
+) -> None:
+    """There is one moment at which the stories of before make place, and no file is missing on either side of it."""
+    written(tmp_path / "old", "Old").close()
+    folder.backup(tmp_path / "old", tmp_path / "copy")
+    written(tmp_path / "new", "New").close()
+    replace = Path.replace
+
+    def stop(path: Path, target: Path) -> None:
+        if killed == "after":
+            replace(path, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", stop)
+    monkeypatch.setattr(Path, "rename", stop)
+    with pytest.raises(KeyboardInterrupt):
+        folder.restore(tmp_path / "new", tmp_path / "copy")
+    monkeypatch.undo()
+    assert text_in(tmp_path / "new") == text
+    folder.restore(tmp_path / "new", tmp_path / "copy")
+    assert text_in(tmp_path / "new") == "Old"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes; the folder's rights count there")
+def test_what_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
+    written(tmp_path / "data", "Once").close()
+    folder.backup(tmp_path / "data", tmp_path / "copy")
+    aside = folder.restore(tmp_path / "data", tmp_path / "copy")
+    assert aside is not None
+    for file in (tmp_path / "copy", aside, tmp_path / "data" / folder.DATABASE):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
