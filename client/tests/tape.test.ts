@@ -1,7 +1,7 @@
 /** The tape covers the whole text, in order, and shows every person's stretch, however short. */
 
 import { expect, test } from "vitest"
-import { strokesOf } from "../src/stores/tape.ts"
+import { strokeAt, strokesOf } from "../src/stores/tape.ts"
 import type { AuthorRun } from "../src/sync/protocol.ts"
 import { Random } from "./random.ts"
 
@@ -18,14 +18,22 @@ test("strokes cover the text and lose nobody's stretch", () => {
     const strokes = strokesOf(runs, most)
     expect(strokes.length).toBeLessThanOrEqual(most)
     let at = 0
-    for (const { from, length, author } of strokes) {
+    for (const { from, length, author, at: start } of strokes) {
       expect(from).toBe(at)
       const authors = Array.from({ length }, (_, offset) => authorAt(runs, from + offset))
       expect(author).toBe(authors.includes("user") ? "user" : "model:A")
+      expect(start).toBe(from + authors.indexOf(author))
       at += length
     }
     expect(at).toBe(total)
   }
+})
+
+test("a share of the tape is a stroke, and its end is none", () => {
+  const strokes = strokesOf([[100, "user"]], 2)
+  expect([-1, 0, 0.49, 0.5, 0.99].map((share) => strokeAt(strokes, share)?.from)).toEqual([0, 0, 0, 50, 50])
+  expect(strokeAt(strokes, 1)).toBeUndefined()
+  expect(strokeAt([], 0)).toBeUndefined()
 })
 
 test("an empty text has an empty tape", () => expect(strokesOf([], 50)).toEqual([]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -106,6 +108,32 @@ def test_the_tape_leads_to_its_place(desks: Desks) -> None:
     expect(desk.text_field.get_by_text("Line 15.", exact=True)).to_be_in_viewport()
     desk.page.keyboard.press("Enter")
     expect(desk.text_field).to_be_focused()
+
+
+def test_the_tape_says_who_wrote_when_and_leads_there(desks: Desks) -> None:
+    story, _ = desks.story(prompt="It was a dark night. " * 3)
+    desk = desks.open(story)
+    desk.start()
+    desk.wait_for_words(20)
+    desk.pause()
+    desk.caret_to_end()
+    desk.type(" Nobody came.")
+    desk.wait_until_saved()
+    tape, told = desk.page.get_by_role("slider", name="Place in the text"), desk.page.locator(".tape + p")
+    mine = tape.locator(".stroke.mine")
+    expect(tape.locator(".stroke").last).to_contain_class("mine")
+    mine.first.hover()
+    expect(told).to_have_text("you, at the beginning")
+    tape.locator(".stroke:not(.mine)").first.hover()
+    expect(told).to_have_text(re.compile(r"^Fake, \d\d:\d\d"))
+    mine.last.hover()
+    expect(told).to_have_text(re.compile(r"^you, \d\d:\d\d"))
+    mine.last.click()
+    desk.type(" At all, thought the keeper.")
+    assert desk.text().endswith(" At all, thought the keeper. Nobody came.")
+    tape.focus()
+    desk.page.keyboard.press("Home")
+    expect(tape).to_have_attribute("aria-valuetext", "0 %: you, at the beginning")
 
 
 def test_the_voice_shows_what_would_come_next(desks: Desks) -> None:

@@ -37,8 +37,8 @@ export function offerOf(mode: Mode): ModeOffer {
 
 /** More sheets side by side than this are too narrow to read. */
 export const MOST_SHEETS = 5
-/** Tokens of an opening, unless the person says otherwise. */
-export const OPENING_TOKENS = 40
+/** Tokens of an opening, unless the person says otherwise: enough to tell them apart, and soon there. */
+export const OPENING_TOKENS = 20
 export const MOST_OPENING_TOKENS = 500
 
 /** A length that the server takes, whatever stands in the field. */

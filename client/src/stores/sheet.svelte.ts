@@ -9,7 +9,8 @@ import { wordCount } from "../editor/words.ts"
 import type { Connection } from "../sync/connection.ts"
 import { DocumentClient } from "../sync/document-client.ts"
 import type { Journal, Recovered } from "../sync/journal.ts"
-import { type DraftState, type ErrorCode, LostAnswer, type Option, type Requests, type Sampling, type Settings, type StateEvent } from "../sync/protocol.ts"
+import { type DraftState, type ErrorCode, LostAnswer, type Option, type Requests, type Sampling, type Settings, type StateEvent, type TimeRun } from "../sync/protocol.ts"
+import { RequestFailed, rest } from "../sync/rest.ts"
 import type { Inks } from "./inks.ts"
 import { type Stroke, strokesOf } from "./tape.ts"
 
@@ -23,6 +24,7 @@ export interface SheetSurroundings {
 
 const READINGS_MS = 500
 const MOST_STROKES = 90
+const TIMES_MS = 10_000
 /** How long a command waits for what was typed just before it. */
 const SETTLE_MS = 3_000
 /** What the page says where the server's own words would not help. */
@@ -41,6 +43,8 @@ export class Sheet {
   premise = $state<string | null>(null)
   words = $state(0)
   strokes = $state.raw<readonly Stroke[]>([])
+  /** When it was written, as far as the server was asked. */
+  times = $state.raw<readonly TimeRun[]>([])
   unsaved = $state(0)
   live = $state(false)
   opened = $state(false)
@@ -56,6 +60,7 @@ export class Sheet {
   private editor: StoryEditor | null = null
   private document: DocumentClient | null = null
   private window = 0
+  private timesRead = -Infinity
   private reading: ReturnType<typeof setTimeout> | null = null
 
   constructor(
@@ -92,6 +97,7 @@ export class Sheet {
     const document = new DocumentClient(this.draft, editor, connection, journal, {
       opened: (answer) => {
         this.take({ draft: this.draft, model: answer.settings.model, ...answer })
+        this.read()
         if (!this.opened) editor.focus()
         this.opened = true
         if (this.startWhenOpen) void this.start(this.startWhenOpen.limit)
@@ -138,9 +144,20 @@ export class Sheet {
     this.editor?.find()
   }
 
-  /** Puts the caret at a place of the text, given as a share of its length from 0 to 1. */
-  goTo(share: number): void {
-    if (this.editor) this.editor.goTo(Math.round(share * this.editor.state.doc.length))
+  /** Puts the caret at a place of the text; the end where that is past it. */
+  goTo(at: number): void {
+    if (this.editor) this.editor.goTo(Math.min(at, this.editor.state.doc.length))
+  }
+
+  /** Asks the server when the text was written, unless it just did. Without an answer there are no times to show. */
+  async readTimes(): Promise<void> {
+    if (!this.opened || performance.now() - this.timesRead < TIMES_MS) return
+    this.timesRead = performance.now()
+    try {
+      this.times = (await rest.history(this.draft)).written
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error
+    }
   }
 
   /** Parks what follows the caret as a draft, and lets the model write on from there. */
@@ -241,10 +258,14 @@ export class Sheet {
   private readSoon(): void {
     this.reading ??= setTimeout(() => {
       this.reading = null
-      if (!this.editor) return
-      this.words = this.editor.state.field(wordCount)
-      this.strokes = strokesOf(authorship.runs(this.editor.state), MOST_STROKES)
+      this.read()
     }, READINGS_MS)
+  }
+
+  private read(): void {
+    if (!this.editor) return
+    this.words = this.editor.state.field(wordCount)
+    this.strokes = strokesOf(authorship.runs(this.editor.state), MOST_STROKES)
   }
 
   private async readRecovered(): Promise<void> {

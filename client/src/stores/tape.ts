@@ -8,6 +8,8 @@ export interface Stroke {
   readonly from: number
   readonly length: number
   readonly author: Author
+  /** Where its author's text begins. */
+  readonly at: number
 }
 
 /** Text units that make a stroke of their own while there is room. */
@@ -24,18 +26,25 @@ export function strokesOf(runs: readonly AuthorRun[], most: number): readonly St
     const from = Math.round((index * total) / count)
     const to = Math.round(((index + 1) * total) / count)
     for (let run = runs[first]; run && firstFrom + run[0] <= from; run = runs[++first]) firstFrom += run[0]
-    strokes.push({ from, length: to - from, author: authorBetween(runs, first, firstFrom, to) })
+    strokes.push({ from, length: to - from, ...authorBetween(runs, first, firstFrom, from, to) })
   }
   return strokes
 }
 
-/** A person, if one wrote anything from run `first`, which begins at `from`, up to `to`; else the first author. */
-function authorBetween(runs: readonly AuthorRun[], first: number, from: number, to: number): Author {
-  let author: Author | undefined
-  for (let index = first; index < runs.length && from < to; index++) {
-    const [length, by] = runs[index] as AuthorRun
-    if (author === undefined || by === USER) author = by
-    from += length
+/** A person, if one wrote anything between `from` and `to`, else the first author; and where what they wrote begins.
+ * Run `first` begins at `firstFrom`. */
+function authorBetween(runs: readonly AuthorRun[], first: number, firstFrom: number, from: number, to: number) {
+  let found: { author: Author; at: number } | undefined
+  for (let index = first, at = firstFrom; index < runs.length && at < to; index++) {
+    const [length, author] = runs[index] as AuthorRun
+    if (author === USER) return { author, at: Math.max(at, from) }
+    found ??= { author, at: Math.max(at, from) }
+    at += length
   }
-  return author ?? USER
+  return found ?? { author: USER, at: from }
+}
+
+/** The stroke at a share of the tape from 0 to 1; undefined at its end, past the last. */
+export function strokeAt(strokes: readonly Stroke[], share: number): Stroke | undefined {
+  return strokes[Math.floor(Math.max(0, share) * strokes.length)]
 }

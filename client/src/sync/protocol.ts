@@ -10,6 +10,15 @@ export type Author = string
 /** A stretch of text by one author, by its length. */
 export type AuthorRun = readonly [length: number, author: Author]
 
+/** A stretch of text by its length, and when it was written: seconds since 1970, or null for a draft's beginning. */
+export type TimeRun = readonly [length: number, at: number | null]
+
+/** When each part of a draft's text was written, in all its length at `revision`. */
+export interface History {
+  readonly revision: number
+  readonly written: readonly TimeRun[]
+}
+
 export type ErrorCode =
   | "invalid"
   | "unknown_draft"

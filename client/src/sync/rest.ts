@@ -1,6 +1,6 @@
 /** The REST paths: the model menu and the stories of this browser. */
 
-import type { Menu, Mode, Sampling, StoryEntry, WireError } from "./protocol.ts"
+import type { History, Menu, Mode, Sampling, StoryEntry, WireError } from "./protocol.ts"
 
 /** The server answered with an error, or could not be reached; the message is a sentence for the user. */
 export class RequestFailed extends Error {
@@ -24,6 +24,7 @@ export const rest = {
   story: (id: string) => call<StoryEntry>("GET", `/api/stories/${id}`),
   create: (story: NewStory) => call<StoryEntry>("POST", "/api/stories", story),
   rename: (id: string, title: string) => call<StoryEntry>("PATCH", `/api/stories/${id}`, { title }),
+  history: (draft: string) => call<History>("GET", `/api/drafts/${draft}/history`),
   remove: (id: string) => call<unknown>("DELETE", `/api/stories/${id}`),
 }
 
