@@ -40,11 +40,11 @@ class CannotStart(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`--prepare FILE` only installs what FILE (requirements.txt or requirements-dev.txt) names, and the bundled
+    """`--prepare [FILE]` only installs what FILE names (requirements.txt, or requirements-dev.txt), and the bundled
     model; all else is for server.py."""
     try:
         if list(arguments[:1]) == ["--prepare"]:
-            prepare(ROOT / arguments[1])
+            prepare(ROOT / (arguments[1] if len(arguments) > 1 else "requirements.txt"))
             return 0
         settings = parse(arguments, os.environ)  # before the long installation, which a mistake would waste
         prepare(ROOT / "requirements.txt")

@@ -58,6 +58,7 @@ from generator.model_hub import Hub
 from generator.retention import Retention
 from stories import folder
 from stories.store import Store, StoreError
+from web.addresses import AddressLimits
 from web.app import Edge, WebApp
 from web.logs import log_to_stderr
 from web.owner import signing_key
@@ -110,7 +111,9 @@ def _serve(
     listener: socket.socket,
 ) -> None:
     port = listener.getsockname()[1]
-    app = WebApp(Edge(settings.host, port, key, ROOT, mode, settings.public_origin, settings.behind_proxy))
+    limits = AddressLimits(open=settings.pages_per_address)
+    reached = (settings.public_origin, settings.behind_proxy)
+    app = WebApp(Edge(settings.host, port, key, ROOT, mode, *reached, address_limits=limits))
     menu = Menu(ROOT, ROOT / "static" / "config.js", Hub(), settings.fake_models)
     boot = {
         "root": str(ROOT),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from web.addresses import AddressLimits
 from web.settings import SETTINGS, Setting, Settings, SettingsError, parse
 
 README = Path(__file__).parents[1] / "README.md"
@@ -27,6 +28,7 @@ EXAMPLES = {
     "fake_models": "paced-50,slow-load",
     "public_origin": "https://stories.example.org",
     "behind_proxy": "yes",
+    "pages_per_address": "400",
 }
 
 
@@ -48,6 +50,7 @@ def test_the_defaults() -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 5000)
     assert settings.data == README.parent / "data"
     assert settings.fake_models == ()
+    assert settings.pages_per_address == AddressLimits().open
     assert settings.public_origin is None
     assert not settings.no_browser
 

@@ -83,14 +83,16 @@ class Addresses:
 
     def _name(self, address: str) -> str | None:
         try:
-            known = ipaddress.ip_address(address)
+            known = ipaddress.ip_address(_without_port(address))
         except ValueError:
             return address
+        if isinstance(known, ipaddress.IPv6Address):
+            known = known.ipv4_mapped or known
         if known.is_loopback and not self._behind_proxy:
             return None
-        if isinstance(known, ipaddress.IPv6Address) and known.ipv4_mapped is None:
+        if isinstance(known, ipaddress.IPv6Address):
             return str(ipaddress.IPv6Network((known, 64), strict=False))
-        return address
+        return str(known)
 
     def _new(self) -> Standing:
         limits = self._limits
@@ -103,6 +105,13 @@ class Addresses:
     def _unconnected(self) -> list[tuple[float, str]]:
         """When each address that is not connected was seen last, the longest ago first."""
         return sorted((standing.used, name) for name, standing in self._standings.items() if not standing.open)
+
+
+def _without_port(address: str) -> str:
+    """Some proxies forward the port as well: `192.0.2.1:1234`, `[2001:db8::1]:1234`."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
 
 
 class AddressGuard:

@@ -42,6 +42,7 @@ class Settings:
     fake_models: tuple[str, ...]
     public_origin: str | None
     behind_proxy: bool
+    pages_per_address: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("fake_models", "", _fakes, "offer test models that need no weights", bare="yes"),
     Setting("public_origin", "", _origin, "address under which others reach it, such as https://stories.example.org"),
     Setting("behind_proxy", "no", _yes_or_no, "trust X-Forwarded headers of one proxy", bare="yes"),
+    Setting("pages_per_address", "100", _whole(1, 1_000_000), "pages open at a time from one network address"),
 )
 
 

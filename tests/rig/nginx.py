@@ -52,7 +52,9 @@ def _command(program: str, folder: Path) -> list[str]:
 def running_nginx(program: str, folder: Path, server_port: int) -> Iterator[Proxy]:
     port, plain_port = _free_ports()
     _make_certificate(folder)
-    site = SITE.replace("listen 443", f"listen 127.0.0.1:{port}").replace("listen 80", f"listen 127.0.0.1:{plain_port}")
+    site = SITE if _has_ipv6() else "\n".join(line for line in SITE.splitlines() if "[::]" not in line)
+    for public, own in ((443, port), (80, plain_port)):
+        site = site.replace(f"listen {public}", f"listen 127.0.0.1:{own}").replace(f"[::]:{public}", f"[::1]:{own}")
     site = site.replace("127.0.0.1:5000", f"127.0.0.1:{server_port}")
     site = site.replace(f"/etc/letsencrypt/live/{NAME}", str(folder))
     (folder / "site.conf").write_text(site)
@@ -77,6 +79,14 @@ def _make_certificate(folder: Path) -> None:
 def _free_ports() -> tuple[int, int]:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 def _wait_for(port: int) -> None:

@@ -32,6 +32,21 @@ def test_an_ipv6_customer_is_one_address() -> None:
     assert one is not other
 
 
+@pytest.mark.parametrize(
+    ("forwarded", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1:1234"),
+        ("192.0.2.1", "::ffff:192.0.2.1"),
+        ("2001:db8::1", "[2001:db8::1]:1234"),
+        ("2001:db8::1", "[2001:db8::2]"),
+    ],
+)
+def test_an_address_is_the_same_however_a_proxy_writes_it(forwarded: str, same: str) -> None:
+    addresses = Addresses(LIMITS, behind_proxy=True)
+    assert addresses.of({"REMOTE_ADDR": forwarded}) is addresses.of({"REMOTE_ADDR": same})
+    assert addresses.of({"REMOTE_ADDR": forwarded}) is not addresses.of({"REMOTE_ADDR": "192.0.2.9:1234"})
+
+
 def test_the_table_is_bounded_and_keeps_who_is_connected() -> None:
     addresses = Addresses(LIMITS, behind_proxy=False)
     connected = addresses.of({"REMOTE_ADDR": "192.0.2.1"})
