@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,12 @@ class AppServer:
         return next(child for child in children if "generator.engine" in child.cmdline())
 
 
+def _environment(modules: Path) -> dict[str, str]:
+    (modules / "torch.py").write_text('raise ImportError("fake models need none")\n')
+    own = {"PYTHONPATH": str(modules), "HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
+    return {**os.environ, **own}
+
+
 @contextmanager
 def running_server(
     data: Path,
@@ -60,14 +67,16 @@ def running_server(
     options: Sequence[str] = ("--threads", "1"),
     port: int = 0,
 ) -> Iterator[AppServer]:
-    """A server over `data` until the block ends; it is told to stop and must do so in order. Port 0: any free one."""
+    """A server over `data` until the block ends; it is told to stop and must do so in order. Port 0: any free one.
+
+    Its models are fake, and its engine is spared the seconds that importing torch takes, at every start."""
     command = [sys.executable, str(ROOT / "server.py"), "--port", str(port), "--data", str(data)]
     command += ["--async-mode", mode, "--fake-models", fakes, "--no-browser", *options]
-    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
     with (
+        tempfile.TemporaryDirectory() as modules,
         open(log or os.devnull, "a") as errors,
         subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment(Path(modules))
         ) as process,
     ):
         try:
