@@ -84,6 +84,10 @@ def multiply(
             sums_of_4 = _sums(rows, rows_at + row * inputs, inputs, steps, weights_at, scales, group_at, zeros(4))
             store(out, column + row * width, width, sums_of_4, factors, row)
             row += 4
+        if count - row >= 3:
+            sums_of_3 = _sums(rows, rows_at + row * inputs, inputs, steps, weights_at, scales, group_at, zeros(3))
+            store(out, column + row * width, width, sums_of_3, factors, row)
+            row += 3
         while row < count:
             sum_of_1 = _sums(rows, rows_at + row * inputs, inputs, steps, weights_at, scales, group_at, zeros(1))
             store(out, column + row * width, width, sum_of_1, factors, row)

@@ -22,6 +22,21 @@ def peak(numbers):
 
 
 @compiled
+def maximum(numbers):
+    """Compared as integers in the same order: what `max` must do with NaN keeps it from becoming vectors."""
+    largest = np.int32(-(2**31))
+    for index in range(numbers.size):
+        largest = max(largest, _in_order(bits_of_float(numbers[index])))
+    return float_of_bits(_in_order(largest))
+
+
+@compiled
+def _in_order(bits):
+    """The bits of a float as an integer of the same order, and back: as they are, those of negative floats fall."""
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@compiled
 def to_16_bits(numbers, rows):
     """Rounds `numbers` into `rows`. Returns what a step stands for."""
     largest = peak(numbers)
@@ -81,9 +96,7 @@ def gate(gates, values):
 @compiled
 def softmax(scores):
     """In place but for the division. Returns what to divide by."""
-    largest = scores[0]
-    for index in range(scores.size):
-        largest = max(largest, scores[index])
+    largest = maximum(scores)
     total = np.float32(0)
     for index in range(scores.size):
         weight = exponential(scores[index] - largest)

@@ -111,6 +111,8 @@ def test_what_happens_on_rows_is_what_numpy_makes_of_it(size: int) -> None:
     out = x.copy()
     rows.gelu(out)
     assert np.allclose(out, x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))), atol=1e-5)
+    for shift in (-9, 0, 9):
+        assert rows.maximum(x + np.float32(shift)) == (x + np.float32(shift)).max()
     out = 30 * x
     total = rows.softmax(out)
     assert np.allclose(out / total, np.exp(30 * x - (30 * x).max()) / np.exp(30 * x - (30 * x).max()).sum(), atol=1e-5)
