@@ -22,7 +22,7 @@ def measure(precision: str) -> dict[str, float | str]:
     with (
         tempfile.TemporaryDirectory() as data,
         running_server(
-            Path(data), "eventlet", options=("--precision", precision, "--threads", str(os.cpu_count()))
+            Path(data), "eventlet", options=("--precision", precision, "--threads", str(os.cpu_count())), real=True
         ) as server,
     ):
         draft = server.draft(model=NAME, prompt="Once upon a time, in a village by the sea")

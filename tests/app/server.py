@@ -52,8 +52,9 @@ class AppServer:
         return next(child for child in children if "generator.engine" in child.cmdline())
 
 
-def _environment(modules: Path) -> dict[str, str]:
-    (modules / "torch.py").write_text('raise ImportError("fake models need none")\n')
+def _environment(modules: Path, real: bool) -> dict[str, str]:
+    if not real:
+        (modules / "torch.py").write_text('raise ImportError("fake models need none")\n')
     own = {"PYTHONPATH": str(modules), "HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
     return {**os.environ, **own}
 
@@ -66,17 +67,19 @@ def running_server(
     log: Path | None = None,
     options: Sequence[str] = ("--threads", "1"),
     port: int = 0,
+    real: bool = False,
 ) -> Iterator[AppServer]:
     """A server over `data` until the block ends; it is told to stop and must do so in order. Port 0: any free one.
 
-    Its models are fake, and its engine is spared the seconds that importing torch takes, at every start."""
+    Unless `real` models are to write too, its engine is spared the seconds that importing torch takes, at every start.
+    """
     command = [sys.executable, str(ROOT / "server.py"), "--port", str(port), "--data", str(data)]
     command += ["--async-mode", mode, "--fake-models", fakes, "--no-browser", *options]
     with (
         tempfile.TemporaryDirectory() as modules,
         open(log or os.devnull, "a") as errors,
         subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment(Path(modules))
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment(Path(modules), real)
         ) as process,
     ):
         try:

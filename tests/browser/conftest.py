@@ -43,7 +43,7 @@ def app(network: SlowLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The server, which takes the network's end for its public address."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORYGEN_PUBLIC_ORIGIN", f"http://127.0.0.1:{network.port}")
-        with running_server(tmp_path_factory.mktemp("data"), "eventlet") as server:
+        with running_server(tmp_path_factory.mktemp("data"), "eventlet", real=True) as server:
             network.target = server.port
             yield server
 

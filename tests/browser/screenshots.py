@@ -83,7 +83,7 @@ def main(wanted: list[str]) -> None:
         network.close()
         patch.undo()
         if not wanted or "bundled" in wanted:
-            with running_server(Path(data), "eventlet", fakes="") as server:
+            with running_server(Path(data), "eventlet", fakes="", real=True) as server:
                 shoot_bundled(browser, f"http://127.0.0.1:{server.port}")
         browser.close()
 
