@@ -23,6 +23,7 @@ SILENCE_SECONDS = 26.0  # the server pings every 10 and hangs up after 15
 RETRY_SECONDS = 0.05
 PATIENCE_SECONDS = 90.0
 LATER = ("storage", "busy", "rate_limited")
+PUSH_UPDATES = 200  # as the page has it
 
 
 class _Broken(Exception):
@@ -113,7 +114,10 @@ class StubbornPage(PageText):
 
     def _next_push(self) -> Json | None:
         with self._changed:
-            return self._push_body() if self.unconfirmed and self.revision >= self.acked_revision else None
+            if not self.unconfirmed or self.revision < self.acked_revision:
+                return None
+            body = self._push_body()
+            return {**body, "updates": body["updates"][:PUSH_UPDATES]}
 
 
 class _Conversation:
@@ -186,6 +190,8 @@ class _Conversation:
         assert self._pending is not None
         assert self._pending[0] == number
         asked, self._pending = self._pending[1], None
+        if not answer["ok"] and answer["error"]["code"] == "behind":
+            raise _Broken  # opened again it has what came between, and rebases by itself
         if not answer["ok"]:
             assert answer["error"]["code"] in LATER, answer
             self._page._refused(answer["error"])

@@ -25,10 +25,12 @@ LONG_KILLS = {"server": 300, "engine": 300, "both": 100}
 ENGINE_KILLS = 3  # of one server's life: one that loses its engine more often waits longer with the next
 FIRST_LETTER, LETTERS = 0x4E00, 10_000  # letters no model writes, each typed once
 PATIENCE_SECONDS = 90.0
+MOST_UNSENT = 60
 
 
 class Typist(threading.Thread):
-    """Types letter after letter at random places until told to stop."""
+    """Types letter after letter at random places until told to stop; waits where very much is unsent, since each
+    letter then costs this process more than the server."""
 
     def __init__(self, page: StubbornPage, first: int, seed: str) -> None:
         super().__init__(daemon=True)
@@ -38,6 +40,8 @@ class Typist(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(self._random.random() * 0.15):
+            if len(self.page.unconfirmed) > MOST_UNSENT:
+                continue
             letter = chr(self._first + len(self.typed))
             at = self._random.choice([None, self._random.randrange(len(self.page.text) + 1)])
             self.page.type(letter, at=at)
