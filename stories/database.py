@@ -36,7 +36,8 @@ def open_database(path: Path, scripts: Sequence[str]) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=PRIVATE)
+        if not path.exists():
+            path.touch(mode=PRIVATE)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise StorageFailed(f"The stories cannot be kept in {path}: {error}.") from error
