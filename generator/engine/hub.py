@@ -6,6 +6,7 @@ the files hold.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -98,15 +99,29 @@ def _fetch(model_id: str, name: str, progress: _Progress) -> None:
 
 
 def _cached(model_id: str, error: Exception) -> Path:
-    """The hub cannot be reached: what an earlier download left will do, where it is whole."""
+    """The hub or the disk fails: what an earlier download left will do, where it is whole."""
     wanted = [f"*{suffix}" for suffix in (*_SUFFIXES, ".safetensors")]
     try:
         folder = Path(snapshot_download(model_id, local_files_only=True, allow_patterns=wanted, ignore_patterns="*/*"))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
-        raise LoadFailed(
-            f"The hub cannot be reached, and {model_id!r} was never downloaded whole ({type(error).__name__})."
-        ) from error
+        raise LoadFailed(_reason(model_id, error)) from error
     return folder
+
+
+def _reason(model_id: str, error: Exception) -> str:
+    """What is wrong and what to do, in a sentence."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full: there is no room for {model_id!r} in {constants.HF_HUB_CACHE}. Make room there, or set"
+            " HF_HOME to a folder on another disk and start again; the download goes on where it broke off."
+        )
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"{model_id!r} cannot be kept in {constants.HF_HUB_CACHE}: {os.strerror(number)}. Set HF_HOME to a folder"
+            " that may be written and start again."
+        )
+    return f"The hub cannot be reached, and {model_id!r} was never downloaded whole ({type(error).__name__})."
 
 
 def _bar(add: Callable[[int], None]) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import socket
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
-from generator.engine.hub import choose_files
+from generator.engine.hub import choose_files, download
+from generator.engine.runner import LoadFailed
 from generator.messages import Failed, Load, ModelSpec, Status, Unload
 from tests.generator.engine.engine_process import EngineProcess, a_set, engine_process
 from tests.generator.engine.fake_hub import MODEL_ID, fake_hub
@@ -33,6 +36,14 @@ def at_hub(monkeypatch: pytest.MonkeyPatch, endpoint: str, home: Path) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     for name in ("HF_HUB_CACHE", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+
+
+def at_hub_here(monkeypatch: pytest.MonkeyPatch, endpoint: str, cache: Path) -> None:
+    """The same for this process, which has read its environment long ago."""
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
 def loaded(engine: EngineProcess) -> list[float]:
@@ -81,6 +92,37 @@ def test_an_unreachable_hub_has_a_reason(tmp_path: Path, monkeypatch: pytest.Mon
         assert isinstance(status, Status)
         assert "cannot be reached" in status.reason
         assert engine.until_kind(Failed).message == status.reason
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told_from_a_hub_that_is_not_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = (folder / "model.safetensors").read_bytes()
+    blobs = tmp_path / "models--someone--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{hashlib.sha1(weights).hexdigest()}.part").symlink_to("/dev/full")
+    with fake_hub(folder) as hub:
+        at_hub_here(monkeypatch, hub.endpoint, tmp_path)
+        with pytest.raises(LoadFailed) as failed:
+            download(MODEL_ID, lambda progress: None)
+    assert "The disk is full" in str(failed.value)
+    assert str(tmp_path) in str(failed.value)
+    assert "HF_HOME" in str(failed.value)
+
+
+def test_a_folder_that_may_not_be_written_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_hub(folder) as hub:
+        at_hub_here(monkeypatch, hub.endpoint, tmp_path)
+
+        def refuse(self: Path, **options: object) -> None:
+            raise PermissionError(errno.EACCES, "refused", str(self))
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(LoadFailed, match=r"cannot be kept in .*: Permission denied"):
+            download(MODEL_ID, lambda progress: None)
 
 
 def test_only_one_kind_of_weights_is_fetched() -> None:
