@@ -39,7 +39,7 @@ def create_story(port: int, cookie: str, **request: Any) -> Json:
 
 @dataclass
 class _Delayed:
-    """Hands items on after a delay, in order."""
+    """Hands items on after a delay, in order; without one at once, where they are put."""
 
     latency: float
     deliver: Callable[[Any], None]
@@ -47,25 +47,35 @@ class _Delayed:
     items: queue.Queue[tuple[float, Any] | None] = field(default_factory=queue.Queue)
 
     def __post_init__(self) -> None:
-        self.thread = threading.Thread(target=self._loop, daemon=True)
-        self.thread.start()
+        self.thread = threading.Thread(target=self._loop, daemon=True) if self.latency else None
+        if self.thread is not None:
+            self.thread.start()
 
     def put(self, item: Any) -> None:
-        self.items.put((time.monotonic() + self.latency, item))
+        if self.thread is None:
+            self._hand_on(item)
+        else:
+            self.items.put((time.monotonic() + self.latency, item))
 
     def close(self) -> None:
-        self.items.put(None)
-        self.thread.join(5)
+        if self.thread is not None:
+            self.items.put(None)
+            self.thread.join(5)
 
     def _loop(self) -> None:
         pause = threading.Event()
         while (entry := self.items.get()) is not None:
             pause.wait(max(0.0, entry[0] - time.monotonic()))
-            try:
-                self.deliver(entry[1])
-            except Exception as error:  # noqa: BLE001 -- whoever waits for this page shall see it
-                self.broken(error)
+            if not self._hand_on(entry[1]):
                 return
+
+    def _hand_on(self, item: Any) -> bool:
+        try:
+            self.deliver(item)
+        except Exception as error:  # noqa: BLE001 -- whoever waits for this page shall see it
+            self.broken(error)
+            return False
+        return True
 
 
 class LivePage(PageText):
@@ -130,9 +140,9 @@ class LivePage(PageText):
         with self._changed:
             self._sent += 1
             number = self._sent
-            self._acks[number] = queue.Queue()
+            answer = self._acks[number] = queue.Queue[Json]()
             self._out.put(f"42/story,{number}{json.dumps([event, {'draft': self.draft, **body}])}")
-        return self._acks[number].get(timeout=PATIENCE_SECONDS)
+        return answer.get(timeout=PATIENCE_SECONDS)
 
     def wait_until(self, what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         with self._changed:
