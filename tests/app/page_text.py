@@ -12,7 +12,7 @@ from typing import Any
 
 from stories.changes import ChangeSet
 from stories.update import USER, Update
-from stories.utf16 import to_units
+from stories.utf16 import splits_pair, to_units
 
 Json = dict[str, Any]
 
@@ -26,9 +26,10 @@ class PageText:
         self._changed = threading.Condition()
 
     def type(self, text: str, at: int | None = None) -> None:
-        """Types at a place, or at the end as this page shows it."""
+        """Types at a place, or at the end as this page shows it. No caret stands in the middle of a character."""
         with self._changed:
             place = len(self.text) if at is None else min(at, len(self.text))
+            place += splits_pair(self.text, place)
             self._edit(ChangeSet.insert(len(self.text), place, to_units(text)))
 
     def delete(self, start: int, end: int) -> None:

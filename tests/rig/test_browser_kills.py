@@ -185,7 +185,7 @@ def survive(folder: Path, names: list[str]) -> None:
             person.type(person.chance.randrange(5, 25))
             STRIKES[name](person)
             typed += len(person.typed) - already
-            person.come(tabs=1)
+            person.come(tabs=len(person.tabs) + 1)  # a page that is opened brings back what a lost one kept
             deadline = time.monotonic() + PATIENCE_SECONDS
             while missing := person.missing(person.old):
                 assert time.monotonic() < deadline, f"{name} lost {missing} of {''.join(person.typed)}"
