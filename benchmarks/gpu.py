@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from benchmarks.__main__ import WINDOW, no_vocabulary
+from benchmarks.forward import WINDOW, no_vocabulary
 from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill
 from generator.engine.families import read_family
 from generator.engine.graph_network import GraphNetwork

