@@ -1,0 +1,51 @@
+"""Whether drafts that share a model get their share: 16 equal ones, and two owners with 1 and 15.
+
+Run it as `python -m benchmarks.fairness [SECONDS]`, 15 seconds for each of four cases, one and a half minutes in all.
+The last line is JSON. Drafts begin with half a window, so that windows are swapped meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from benchmarks.engine import Engine
+from benchmarks.models import measured_models
+from generator.engine.model_runner import ModelRunner
+
+DRAFTS, BEFORE = 16, 512
+
+
+def write(runner: ModelRunner, owners: list[str], seconds: float) -> list[int]:
+    """How many tokens each draft wrote, counted from when all of them had begun."""
+    engine = Engine(runner)
+    drafts = range(len(owners))
+    for draft, owner in enumerate(owners):
+        engine.tell(draft, engine.extract(300 * draft, BEFORE), owner=owner)
+    engine.run(lambda: min(map(engine.count, drafts)) > 0)
+    before = [engine.count(draft) for draft in drafts]
+    end = time.perf_counter() + seconds
+    engine.run(lambda: time.perf_counter() > end)
+    return [engine.count(draft) - before[draft] for draft in drafts]
+
+
+def main(seconds: float) -> None:
+    results: dict[str, dict[str, object]] = {}
+    with measured_models() as runners:
+        for model, runner in runners.items():
+            equal = write(runner, ["one"] * DRAFTS, seconds)
+            owned = write(runner, ["one"] + ["other"] * (DRAFTS - 1), seconds)
+            results[model] = found = {
+                "slowest_to_fastest": round(min(equal) / max(equal), 3),
+                "equal": sorted(equal),
+                "share_of_one": round(owned[0] / sum(owned), 3),
+                "one_of_two_owners": owned[0],
+                "others": sorted(owned[1:]),
+            }
+            print(f"{model:13} " + "  ".join(f"{name} {value}" for name, value in found.items()), flush=True)
+    print(json.dumps({"seconds": seconds, "drafts": DRAFTS, **results}))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 15.0)

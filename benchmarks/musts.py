@@ -1,0 +1,127 @@
+"""What the program promises of its speed, beside what was measured. Pure: figures in, rows out.
+
+Every row compares like with like from one run; `must` holds for every figure of the row, `aim` is what was tried for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.record import GPT2, SMOLLM2, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Must:
+    """`most` if the figures must not be greater, else they must not be smaller. No bound: nothing was promised."""
+
+    what: str
+    figures: Sequence[float]
+    must: Sequence[float] = ()
+    aim: Sequence[float] = ()
+    most: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return self._keeps(self.must)
+
+    @property
+    def reaches_aim(self) -> bool:
+        return self._keeps(self.aim)
+
+    def _keeps(self, bounds: Sequence[float]) -> bool:
+        pairs = zip(self.figures, bounds, strict=False)
+        return all(figure <= bound if self.most else figure >= bound for figure, bound in pairs)
+
+
+def musts(record: Record) -> Iterator[Must]:
+    """Those whose part was measured."""
+    for part, rows in _ROWS.items():
+        if part in record:
+            yield from rows(record[part]["figures"])
+
+
+def ratios(rates: dict[str, float], other: str, streams: Sequence[int], context: int, alone: bool) -> list[float]:
+    """The engine in 8 bits by `other`, which writes one text after another if `alone`."""
+
+    def rate_of_other(count: int) -> float:
+        which = "" if alone else f", {count} streams"
+        return rates[f"{other}{which}, {context} tokens before"]
+
+    return [round(rates[f"int8, {n} streams, {context} tokens before"] / rate_of_other(n), 1) for n in streams]
+
+
+def _forward(figures: Any) -> Iterator[Must]:
+    rates, generate = figures["tokens_per_second"], "transformers.generate"
+    few, many = [ratios(rates[GPT2], generate, (1, 16, 32), tokens, alone=True) for tokens in (64, 768)]
+    yield Must(
+        "GPT-2, times `transformers.generate`, 64 tokens before; 1 / 16 / 32 streams", few, (3.5, 20, 24), (5, 35, 45)
+    )
+    yield Must("the same, 768 tokens before", many, (3, 10, 12), (4.5, 20, 25))
+    smol = rates[SMOLLM2]
+    if "llama.cpp, 1 streams, 64 tokens before" in smol:
+        of_llama = ratios(smol, "llama.cpp", (1, 16), 64, alone=False)
+        prefill = "prefill of 768 tokens"
+        of_llama.append(round(smol[f"int8, {prefill}"] / smol[f"llama.cpp, {prefill}"], 1))
+        yield Must("SmolLM2, times llama.cpp Q8_0; 1 / 16 streams / prefill", of_llama, (0.7, 1.5, 3), (1.1, 3, 5))
+
+
+def _perplexity(figures: Any) -> Iterator[Must]:
+    above = round(100 * (figures["whole"]["int8_to_fp32"] - 1), 2)
+    yield Must("SmolLM2, perplexity above that of fp32, %", [above], (1,), most=True)
+    if "beside" in figures:
+        above = round(100 * (figures["beside"]["int8_to_llama_cpp"] - 1), 2)
+        yield Must("SmolLM2, perplexity above that of llama.cpp Q8_0, %", [above], (), (0.5,), most=True)
+
+
+def _reaction(figures: Any) -> Iterator[Must]:
+    for model in (SMOLLM2, GPT2):
+        alone, among = figures[f"{model}, 1 drafts"], figures[f"{model}, 16 drafts"]
+        near = alone["edits"]["4 tokens from the end"]
+        steps = [near["p50_steps"], near["p95_steps"]]
+        yield Must(
+            f"{model}, edit near the end, steps to the first new token; p50 / p95", steps, (2, 4), (1.5, 2), most=True
+        )
+        faster = [alone["faster_than_recomputing"]]
+        yield Must(f"{model}, the same, times faster than recomputing the window", faster, (10,))
+        steps = [among["edits"]["4 tokens from the end"]["p95_steps"]]
+        yield Must(f"{model}, the same among 16 that write; p95", steps, (4,), (2,), most=True)
+
+
+def _gaps(figures: Any) -> Iterator[Must]:
+    for name, found in figures.items():
+        what = f"{name}, token gap: at {found['tokens']:,} tokens by at 1,000 / p99.9 by median"
+        yield Must(what, [found["late_to_early"], found["p999_to_median"]], (1.1, 3), (1.02, 2), most=True)
+
+
+def _fairness(figures: Any) -> Iterator[Must]:
+    for model in (SMOLLM2, GPT2):
+        found = figures[model]
+        shares = [found["slowest_to_fastest"], found["share_of_one"]]
+        yield Must(f"{model}, 16 equal drafts: slowest by fastest / owner of 1 beside 15: share", shares, (0.9, 0.4))
+
+
+def _memory(figures: Any) -> Iterator[Must]:
+    yield Must("engine's memory, GPT-2, 16 full windows, GB", [figures[GPT2]["rss_mb"] / 1000], (1.6,), (1,), most=True)
+
+
+def _whole_program(figures: Any) -> Iterator[Must]:
+    arrives = [figures[f"{drafts} drafts"]["arrives"] for drafts in (1, 16)]
+    yield Must(
+        "share of the engine's tokens a second that reaches Socket.IO clients; 1 / 16 drafts",
+        arrives,
+        (0.95, 0.95),
+        (0.99, 0.99),
+    )
+
+
+_ROWS = {
+    "forward": _forward,
+    "perplexity": _perplexity,
+    "reaction": _reaction,
+    "gaps": _gaps,
+    "fairness": _fairness,
+    "memory": _memory,
+    "whole_program": _whole_program,
+}

@@ -1,0 +1,114 @@
+"""How soon the first new token comes after somebody edited, by the edit's distance from the end of a full window.
+
+Run it as `python -m benchmarks.reaction [EDITS]`, two and a half minutes for 30 edits of each kind near the end. The
+last line is JSON. Counted from the end of the hold, for which decoding waits while the edit's consequences are
+computed, and from the edit itself, as if there were no hold; in milliseconds, and in steps: the median time of a token
+in the same company, with nobody editing. `recompute` is an edit of the window's first word.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from benchmarks.engine import ENDLESS, Engine, Written, gaps, quantile
+from benchmarks.models import measured_models
+from generator.engine.model_runner import ModelRunner
+from generator.messages import Piece
+from stories.reducer import EDIT_HOLD_SECONDS
+
+WINDOW = 990
+NEAR, OTHER = 4, (64, 256)
+FEW = 4
+# So many tokens are written after each edit, then the next one comes: the window never moves.
+AFTER = 16
+WORDS = (" suddenly", " quietly", " never", " again", " perhaps")
+COMPANY = (0, 15)
+PATIENCE_SECONDS = 60
+
+
+@dataclass
+class Writer:
+    """The draft that is edited, among `company` others that write without end."""
+
+    engine: Engine
+    company: int
+    epochs: count[int] = field(default_factory=lambda: count(1))
+
+    def begin(self) -> None:
+        others = range(1, self.company + 1)
+        for other in others:
+            # Spread, so that their windows are not full all at once.
+            self.engine.tell(other, self.engine.extract(250 * other, 512 + 32 * other))
+        self._wait(lambda: all(map(self.engine.count, others)))
+
+    def edit(self, distance: int, hold: float) -> float:
+        """Seconds until the first token. The edit before this one was at the same place, or more is to be computed."""
+        epoch = next(self.epochs)
+        head, tail = self.engine.extract(0, WINDOW - distance), self.engine.extract(WINDOW - distance, distance)
+        pieces = [piece for piece in (head, Piece(WORDS[epoch % len(WORDS)]), tail) if piece.text]
+        begin = time.perf_counter()
+        self.engine.tell(0, *pieces, epoch=epoch, budget=0 if hold else ENDLESS)
+        if hold:
+            time.sleep(hold)
+            begin = time.perf_counter()
+            self.engine.allow(0, epoch, ENDLESS)
+        self._wait(lambda: sum(written.count for written in self._of(epoch)) >= AFTER)
+        return self._of(epoch)[0].at - begin
+
+    def _of(self, epoch: int) -> list[Written]:
+        return [written for written in self.engine.written[0] if written.epoch == epoch]
+
+    def _wait(self, has_come: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not has_come():
+            assert time.monotonic() < end, "the engine does not react"
+            time.sleep(0.005)
+
+
+def measure(runner: ModelRunner, company: int, edits: int) -> dict[str, object]:
+    engine = Engine(runner)
+    writer = Writer(engine, company)
+    waits: dict[str, list[float]] = {}
+    with engine.running():
+        writer.begin()
+        for distance in (NEAR, *OTHER):
+            times = edits if distance == NEAR else FEW
+            writer.edit(distance, 0)
+            waits[f"{distance} tokens from the end"] = [writer.edit(distance, EDIT_HOLD_SECONDS) for _ in range(times)]
+            waits[f"{distance} tokens from the end, no hold"] = [writer.edit(distance, 0) for _ in range(times)]
+        waits["recompute"] = [writer.edit(WINDOW, 0) for _ in range(FEW)]
+    # Between two tokens of one epoch nobody edits.
+    step = quantile(gaps(engine.written[0]), 0.5)
+    rows = {name: row_of(found, step) for name, found in waits.items()}
+    faster = rows["recompute"]["p50_ms"] / rows[f"{NEAR} tokens from the end"]["p50_ms"]
+    return {"step_ms": round(1000 * step, 1), "faster_than_recomputing": round(faster, 1), "edits": rows}
+
+
+def row_of(waits: list[float], step: float) -> dict[str, float]:
+    row: dict[str, float] = {"count": len(waits)}
+    for name, share in (("p50", 0.5), ("p95", 0.95)):
+        seconds = quantile(waits, share)
+        row |= {f"{name}_steps": round(seconds / step, 2), f"{name}_ms": round(1000 * seconds, 1)}
+    return row
+
+
+def main(edits: int) -> None:
+    results: dict[str, dict[str, object]] = {}
+    with measured_models() as runners:
+        for model, runner in runners.items():
+            for company in COMPANY:
+                name = f"{model}, {1 + company} drafts"
+                results[name] = found = measure(runner, company, edits)
+                print(f"{name}: a step takes {found['step_ms']} ms")
+                for kind, row in found["edits"].items():  # type: ignore[attr-defined]
+                    print(f"  {kind:36} " + "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
