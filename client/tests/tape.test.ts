@@ -8,7 +8,7 @@ import { Random } from "./random.ts"
 test("strokes cover the text and lose nobody's stretch", () => {
   const chance = new Random(7)
   const next = () => chance.below(1_000_000) / 1_000_000
-  for (let round = 0; round < 500; round++) {
+  for (let round = 0; round < 200; round++) {
     const runs: AuthorRun[] = Array.from({ length: 1 + Math.floor(next() * 30) }, (_, index) => [
       1 + Math.floor(next() ** 3 * 400),
       index % 2 ? "user" : "model:A",

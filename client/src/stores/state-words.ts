@@ -29,8 +29,8 @@ export function shownState({ phase, detail, progress, speed, opened, live }: Doi
     case "waiting":
       return WAITING[detail] ?? "waits"
     case "loading":
-      // The model is named beside it.
-      return detail || `Loading, ${Math.round(progress * 100)} %`
+      // The model is named beside it. Before anything is known of the progress, no number is said.
+      return detail || (progress > 0 ? `Loading, ${Math.round(progress * 100)} %` : "Loading")
     case "ended":
       return "the model ended the story"
     case "failed":
