@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.app.server import AppServer, running_server
-from tests.browser.desks import Desks, pages_of_one_person
+from tests.app.server import AppServer
+from tests.browser.desks import Desks, pages_of_one_person, server_behind
 from tests.browser.slow_link import SlowLink
 
 # The system's Chromium; without one, the browser that came with Playwright.
@@ -40,12 +40,8 @@ def network() -> Iterator[SlowLink]:
 
 @pytest.fixture(scope="package")
 def app(network: SlowLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    """The server, which takes the network's end for its public address."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORYGEN_PUBLIC_ORIGIN", f"http://127.0.0.1:{network.port}")
-        with running_server(tmp_path_factory.mktemp("data"), "eventlet", real=True) as server:
-            network.target = server.port
-            yield server
+    with server_behind(network, tmp_path_factory.mktemp("data")) as server:
+        yield server
 
 
 @pytest.fixture(scope="package")

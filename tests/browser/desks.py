@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from tests.app.live_page import create_story
-from tests.app.server import AppServer
+from tests.app.server import AppServer, running_server
 from tests.browser.desk_page import DeskPage
 from tests.browser.slow_link import SlowLink
 
@@ -23,6 +25,7 @@ class Desks:
     app: AppServer
     network: SlowLink
     context: BrowserContext
+    writer: str = "Fake"  # the model that writes, where a state does not need another
     pages: list[DeskPage] = field(default_factory=list)
 
     def open(self, story: str = "") -> DeskPage:
@@ -43,12 +46,24 @@ class Desks:
 
 
 @contextmanager
-def pages_of_one_person(app: AppServer, network: SlowLink, browser: Browser, **context: Any) -> Iterator[Desks]:
+def server_behind(network: SlowLink, data: Path, **options: Any) -> Iterator[AppServer]:
+    """A server, as `running_server` makes it, which takes the network's end for its public address."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORYGEN_PUBLIC_ORIGIN", f"http://127.0.0.1:{network.port}")
+        with running_server(data, "eventlet", **options) as server:
+            network.target = server.port
+            yield server
+
+
+@contextmanager
+def pages_of_one_person(
+    app: AppServer, network: SlowLink, browser: Browser, writer: str = "Fake", **context: Any
+) -> Iterator[Desks]:
     """No page may have complained when it ends; the network is whole again then."""
     profile = browser.new_context(**context)
     name, _, value = app.cookie.partition("=")
     profile.add_cookies([{"name": name, "value": value, "url": f"http://127.0.0.1:{network.port}"}])
-    desks = Desks(app, network, profile)
+    desks = Desks(app, network, profile, writer)
     try:
         yield desks
         complaints = [complaint for desk in desks.pages for complaint in desk.complaints]

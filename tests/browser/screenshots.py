@@ -1,7 +1,7 @@
 """Makes docs/screenshots/: every state of the page, light and dark, on a phone, a desk and a very wide screen.
 
-Run it as `python -m tests.browser.screenshots [STATE …]`. States are those of `states.py`, with the fake models; one
-picture more, for the README, is of the bundled model, which really writes: that takes a minute.
+Run it as `python -m tests.browser.screenshots [STATE …]`. States are those of `states.py`, written by the bundled model
+where they need no other; one picture more, for the README, is `bundled`. It takes some five minutes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import tempfile
 from base64 import b64decode
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from generator.bundled import NAME
 from tests.app.server import ROOT, AppServer, running_server
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.desk_page import DeskPage
-from tests.browser.desks import pages_of_one_person
+from tests.browser.desks import pages_of_one_person, server_behind
 from tests.browser.slow_link import SlowLink
 from tests.browser.states import STATES, State
 
@@ -41,9 +41,18 @@ def shoot(desk: DeskPage, name: str) -> None:
             (SCREENSHOTS / f"{name}-{width}-{scheme}.webp").write_bytes(b64decode(shot["data"]))
 
 
+def load_bundled(server: AppServer) -> None:
+    """Brings its first words about, so that no state waits for them."""
+    with server.page(server.draft(model=NAME)) as page:
+        page.ask("start", limit=2)
+        page.wait_until(lambda: page.revision > 0, WRITES_MS / 1000)
+
+
 def shoot_state(server: AppServer, network: SlowLink, browser: Browser, state: State) -> None:
     viewport = {"width": SIZES[1][0], "height": SIZES[1][1]}
-    with pages_of_one_person(server, network, browser, viewport=viewport, reduced_motion="reduce") as desks:
+    with pages_of_one_person(
+        server, network, browser, writer=NAME, viewport=viewport, reduced_motion="reduce"
+    ) as desks:
         desk = state(desks)
         desk.page.wait_for_timeout(600)  # words are counted, and the tape is drawn, every half second
         shoot(desk, state.__name__.replace("_", "-"))
@@ -71,17 +80,15 @@ def shoot_bundled(browser: Browser, address: str) -> None:
 
 def main(wanted: list[str]) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         network = SlowLink()
-        patch.setenv("STORYGEN_PUBLIC_ORIGIN", f"http://127.0.0.1:{network.port}")
-        with running_server(Path(data), "eventlet") as server:
-            network.target = server.port
+        with server_behind(network, Path(data), real=True) as server:
+            load_bundled(server)
             for state in STATES:
                 if not wanted or state.__name__ in wanted:
                     shoot_state(server, network, browser, state)
         network.close()
-        patch.undo()
         if not wanted or "bundled" in wanted:
             with running_server(Path(data), "eventlet", fakes="", real=True) as server:
                 shoot_bundled(browser, f"http://127.0.0.1:{server.port}")

@@ -18,6 +18,7 @@ BEGINNING = (
     "Once upon a time, in a village by the sea, there lived a lighthouse keeper who never slept on the night of the"
     " first storm.\n\nSuddenly the green dragon sneezed, and every window in the tower rang like a bell."
 )
+LETTER = "The letter had been in the drawer for forty years before anyone thought to"
 State = Callable[[Desks], DeskPage]
 
 
@@ -27,7 +28,7 @@ def says(desk: DeskPage, words: str) -> DeskPage:
 
 
 def started(desks: Desks, **request: object) -> DeskPage:
-    story, _ = desks.story(**{"prompt": BEGINNING, **request})
+    story, _ = desks.story(**{"prompt": BEGINNING, "model": desks.writer, **request})
     desk = desks.open(story)
     desk.start()
     return desk
@@ -41,7 +42,7 @@ def empty(desks: Desks) -> DeskPage:
 
 def openings_asked(desks: Desks) -> DeskPage:
     desk = empty(desks)
-    desk.page.locator("textarea").fill("The letter had been in the drawer for forty years before anyone thought to")
+    desk.page.locator("textarea").fill(LETTER)
     desk.choose_models("Fake", "Fake instant")
     expect(desk.page.get_by_text("openings side by side")).to_be_visible()
     return desk
@@ -97,9 +98,11 @@ def waiting_for_a_turn(desks: Desks) -> DeskPage:
 
 
 def limit_reached(desks: Desks) -> DeskPage:
-    """Of two openings, each by another model."""
-    desk = openings_asked(desks)
-    desk.page.get_by_role("spinbutton").fill("30")
+    """Of two openings."""
+    desk = empty(desks)
+    desk.page.locator("textarea").fill(LETTER)
+    desk.choose_models(desks.writer)
+    desk.page.get_by_role("slider", name="Openings").fill("2")
     desk.button("Start writing").click()
     expect(desk.doing.filter(has_text="paused at its limit")).to_have_count(2, timeout=PATIENCE_MS)
     return desk
@@ -188,7 +191,8 @@ def gone(desks: Desks) -> DeskPage:
 
 
 def premise(desks: Desks) -> DeskPage:
-    story, _ = desks.story(mode="prompt", prompt="A dragon applies for a job at the town library.")
+    premise = "A dragon applies for a job at the town library."
+    story, _ = desks.story(mode="prompt", prompt=premise, model=desks.writer)
     desk = desks.open(story)
     desk.start()
     desk.wait_for_words(12)

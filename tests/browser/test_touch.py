@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -19,7 +21,7 @@ TARGETS = """() => [...document.querySelectorAll('button, select, summary, a.chi
 
 
 def test_what_fingers_aim_at_is_large_enough(app: AppServer, network: SlowLink, browser: Browser) -> None:
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    phone: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     with pages_of_one_person(app, network, browser, **phone) as desks:
         desk = desks.open()
         expect(desk.page.get_by_text("Fake", exact=True)).to_be_visible()
