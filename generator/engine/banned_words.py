@@ -29,7 +29,8 @@ class BannedWords:
     """`_always` are tokens that contain a banned word whole. `_after` says for the end of a text which tokens would
     complete one that begins there, and whether it must begin as a word does."""
 
-    def __init__(self, vocabulary: Vocabulary, words: AnySequence[str]) -> None:
+    def __init__(self, vocabulary: Vocabulary, words: tuple[str, ...]) -> None:
+        self.words = words
         self._token_bytes = vocabulary.token_bytes
         spellings = {spelled for word in words for spelled in _spellings(word)}
         self._always = _containing(vocabulary, spellings)
@@ -56,11 +57,6 @@ class BannedWords:
             if begins_word is not None and not _is_letter(before.decode(errors="replace")[-1:]):
                 found.append(begins_word)
         return np.concatenate(found)
-
-
-@lru_cache(maxsize=16)
-def banned_words(vocabulary: Vocabulary, words: tuple[str, ...]) -> BannedWords:
-    return BannedWords(vocabulary, words)
 
 
 @lru_cache(maxsize=4)

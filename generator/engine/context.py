@@ -32,9 +32,15 @@ def pinned_head(vocabulary: Vocabulary, premise: Premise | None, size: int) -> l
 
 
 def build_window(
-    vocabulary: Vocabulary, size: int, head: list[int], before: AnySequence[Piece], pieces: AnySequence[Piece]
+    vocabulary: Vocabulary,
+    size: int,
+    head: list[int],
+    before: AnySequence[Piece],
+    pieces: AnySequence[Piece],
+    early: int = 0,
 ) -> Window:
-    """The window over `pieces`, its base moved forward if they don't fit, or back if too few tokens follow it."""
+    """The window over `pieces`, its base moved forward if they don't fit, or back if too few tokens follow it. Where no
+    base was chosen yet, the first one comes, or the next one will come, so many tokens `early`."""
     room = size - len(head)
     text, skipped = read_tail(vocabulary, pieces, room)
     base = skipped
@@ -44,8 +50,10 @@ def build_window(
         base = -sum(earlier.lengths)
         text = Tokens(earlier.ids + text.ids, earlier.lengths + text.lengths)
     window = Window(size, head, text, base, vocabulary.starts)
+    if not before:
+        window.limit -= early
     if skipped or window.is_overfull:
-        window.roll()
+        window.roll(0 if before else early)
     return window
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence as AnySequence
 import numpy as np
 import numpy.typing as npt
 
-from generator.engine.runner import LoadFailed, Row
+from generator.engine.runner import MAX_SLOTS, LoadFailed, Row
 from generator.engine.sampling import Floats
 from generator.engine.vocabulary import Vocabulary
 from generator.messages import ModelSpec
@@ -45,7 +45,6 @@ _PATTERN = re.compile(
     b"|".join(re.escape(w.encode()) + rb"(?![a-z])" for w in sorted(_WORDS, reverse=True)) + rb"|(?s:.)"
 )
 
-_NUM_SLOTS = 16
 _DEFAULT_WINDOW = 1024
 _HASH_PRIME, _HASH_MASK = 0x100000001B3, (1 << 64) - 1
 
@@ -72,7 +71,7 @@ class FakeRunner:
     def __init__(self, window: int | None = None, paced: int = 0, raises: int = 0, crash: int = 0) -> None:
         self.vocabulary = fake_vocabulary()
         self.window = window or _DEFAULT_WINDOW
-        self.num_slots = _NUM_SLOTS
+        self.num_slots = MAX_SLOTS
         self.seconds_per_token = 1 / paced if paced else 0.0
         self._raises, self._crash = raises, crash
         self._forwards = 0

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
 
 from generator.engine.alternatives import choose_options
-from generator.engine.banned_words import banned_words
 from generator.engine.log import kind_and_place, log
 from generator.engine.models import LoadedModel, LoadFinished, Models
 from generator.engine.pace import resting, token_seconds
@@ -25,6 +24,8 @@ from generator.messages import Alternatives, Budget, Command, Drop, Event, Load,
 
 # Chunks of this many tokens and more are worth giving up when their sequence is edited.
 _LONG_PREFILL = 32
+# However slow steps are: for each token written one is to be computed ahead, and now and then several windows move.
+_TOKENS_PER_WRITER = 3
 
 
 class Loop:
@@ -94,9 +95,9 @@ class Loop:
     def _step_model(self, model: LoadedModel, now: float) -> float | None:
         pending = [sequence for sequence in self.roster.sequences_of(model) if sequence.num_pending > 0]
         ready = [sequence for sequence in pending if sequence.ready_at <= now]
-        works = model.scheduler.schedule(
-            ready, model.step_budget.tokens, resting(pending, model.step_budget.seconds, now)
-        )
+        most_writing = min(len(ready), model.runner.num_slots)
+        token_budget = max(model.step_budget.tokens, _TOKENS_PER_WRITER * most_writing)
+        works = model.scheduler.schedule(ready, token_budget, resting(pending, model.step_budget.seconds, now))
         if not works:
             return min((sequence.ready_at - now for sequence in pending if sequence.ready_at > now), default=None)
         self.models.use(model)
@@ -175,5 +176,5 @@ def _sample(model: LoadedModel, sequence: Sequence, row: Floats) -> tuple[int, f
         blocked = blocked.copy()
         blocked[list(vocabulary.end_ids)] = False
     noise = Noise(orders.sampling.seed or 0, orders.attempt, sequence.next_index)
-    banned = banned_words(vocabulary, orders.sampling.banned_words).ids(sequence.token_ids)
-    return sample(row, orders.sampling, noise, Page(sequence.token_ids, blocked, vocabulary.breakers, banned))
+    page = Page(sequence.token_ids, blocked, vocabulary.breakers, sequence.banned_ids())
+    return sample(row, orders.sampling, noise, page)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from generator.engine.fake import load_fake
@@ -76,6 +76,7 @@ class Models:
         self._finished = finished
         self._loading: set[str] = set()
         self._failures: dict[str, tuple[float, str]] = {}
+        self._sizes: dict[str, int] = {}  # of those that found no memory
         self._uses = 0
         self.loaded: dict[str, LoadedModel] = {}
 
@@ -127,6 +128,16 @@ class Models:
         self._loading.discard(spec.key)
         self.loaded.pop(spec.key, None)
         self._publish(Status(spec, "unloaded"))
+
+    def turn_away(self, model: LoadedModel) -> None:
+        """There is no memory for it now. That is no failure: it can be had as soon as others pause."""
+        self._sizes[model.spec.key] = model.num_bytes
+        self.unload(model.spec)
+
+    def is_too_large(self, spec: ModelSpec, others: Iterable[LoadedModel]) -> bool:
+        """Whether it is known by now that there is no memory for the model beside `others`."""
+        taken = sum(other.num_bytes for other in others)
+        return taken > 0 and taken + self._sizes.get(spec.key, 0) > self._options.memory
 
     def announce(self, model: LoadedModel) -> None:
         runner = model.runner

@@ -14,7 +14,7 @@ from generator.engine.context import PremiseTooLarge, build_window, pinned_head
 from generator.engine.log import log
 from generator.engine.models import LoadedModel, LoadFinished, Models
 from generator.engine.sequence import Orders, Sequence
-from generator.engine.window import Window, common_prefix
+from generator.engine.window import Window, common_prefix, stagger
 from generator.messages import Alternatives, AlternativesReady, Budget, Event, Failed, ModelSpec, Set
 from generator.sampling_settings import SamplingSettings
 
@@ -68,7 +68,7 @@ class Roster:
             self._place(entry, model)
             return
         entry.sequence = None
-        if reason := self._models.recent_failure(command.model):
+        if reason := self._hindrance(command.model):
             self._refuse(command, "model_unavailable", reason)
         else:
             self._models.load(command.model)
@@ -98,8 +98,8 @@ class Roster:
         """The model is there, or never will be: take up those who wait for it."""
         model, reason = self._models.finish(result), result.reason
         if model is not None and not self._make_room(model):
-            self._models.fail(result.spec, reason := _NO_ROOM)
-            model = None
+            self._models.turn_away(model)
+            model, reason = None, _NO_ROOM
         if model is not None:
             self._models.announce(model)
         for entry in [e for e in self._entries.values() if e.command.model.key == result.spec.key]:
@@ -119,12 +119,20 @@ class Roster:
     def _make_room(self, wanted: LoadedModel) -> bool:
         """Unload what was not used for longest, never a model that is writing, until there is memory for `wanted`."""
         while self._models.is_over_memory and len(self._models.loaded) > 1:
-            others = [model for model in self._models.loaded.values() if model is not wanted]
-            idle = [model for model in others if not any(map(_is_at_work, self.sequences_of(model)))]
+            idle = [model for model in self._models.loaded.values() if model is not wanted and not self._works(model)]
             if not idle:
                 return False
             self._unload_idle(min(idle, key=lambda model: model.last_used))
         return True
+
+    def _hindrance(self, spec: ModelSpec) -> str:
+        """Why it is of no use to load the model now, or nothing."""
+        if self._models.is_too_large(spec, filter(self._works, self._models.loaded.values())):
+            return _NO_ROOM
+        return self._models.recent_failure(spec)
+
+    def _works(self, model: LoadedModel) -> bool:
+        return any(map(_is_at_work, self.sequences_of(model)))
 
     def _unload_idle(self, model: LoadedModel) -> None:
         """Its sequences stay as they are, but for what was computed: they go on when the model is there again."""
@@ -159,7 +167,7 @@ class Roster:
             self._start_probe(command, model, place, window)
 
     def _ask_later(self, command: Alternatives) -> None:
-        reason = self._models.recent_failure(command.model)
+        reason = self._hindrance(command.model)
         if not reason and len(self._asked) >= _MAX_ASKED:
             reason = "The model is being loaded; try again when it is there."
         if reason:
@@ -198,7 +206,8 @@ class Roster:
         orders = Orders(command.epoch, command.sampling, command.attempt, command.index, command.run_tokens)
         try:
             head = pinned_head(runner.vocabulary, command.premise, runner.window)
-            window = build_window(runner.vocabulary, runner.window, head, command.before, command.pieces)
+            early = stagger(command.sequence, runner.window)
+            window = build_window(runner.vocabulary, runner.window, head, command.before, command.pieces, early)
         except PremiseTooLarge as error:
             self._release(entry)
             self._refuse(command, "too_large", str(error))

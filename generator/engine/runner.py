@@ -14,6 +14,10 @@ from typing import Protocol
 from generator.engine.sampling import Floats
 from generator.engine.vocabulary import Vocabulary
 
+# The most sequences that hold slots at once. A runner with memory for more has a few more, for shadows alone: so
+# windows move unnoticed also when as many write as can.
+MAX_HOLDERS, MAX_SLOTS = 16, 19
+
 
 class Interrupted(Exception):
     """A forward was given up because somebody edited; what it computed so far does not count."""

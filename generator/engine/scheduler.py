@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
 
+from generator.engine.runner import MAX_HOLDERS
 from generator.engine.sequence import Sequence
 from generator.engine.shadow import Shadow, begin_shadow
 from generator.engine.window import common_prefix
@@ -33,6 +34,7 @@ class Work:
 class Scheduler:
     def __init__(self, num_slots: int) -> None:
         self._holders: list[Sequence | None] = [None] * num_slots
+        self._most_holders = min(num_slots, MAX_HOLDERS)
         self._shadows: dict[Sequence, Shadow] = {}
         self._resting: AnySequence[Sequence] = ()
         self._step = self._served = 0
@@ -81,11 +83,8 @@ class Scheduler:
         self.release(shadow)
 
     def acquire(self, sequence: Sequence) -> bool:
-        """Give the sequence a slot if one is free or its holder has nothing to do, or is a shadow."""
-        slot = self._free_slot()
-        if slot is None and self._shadows and not isinstance(sequence, Shadow):
-            self.release(self._shadows.pop(next(iter(self._shadows))))
-            slot = self._free_slot()
+        """Give the sequence a slot if one is free or its holder has nothing to do."""
+        slot = self._slot_for_shadow() if isinstance(sequence, Shadow) else self._slot_for_holder()
         if slot is not None:
             self._give(slot, sequence)
         return slot is not None
@@ -122,7 +121,8 @@ class Scheduler:
         for sequence in [s for s, shadow in self._shadows.items() if shadow.of is not s.window]:
             self.release(self._shadows.pop(sequence))  # It was edited.
         found = []
-        for sequence in [work.sequence for work in works if work.wants_logits]:
+        writing = [work.sequence for work in works if work.wants_logits]
+        for sequence in sorted(writing, key=lambda s: s.window.limit - len(s.token_ids)):
             shadow = self._shadows.get(sequence) or self._begin_shadow(sequence)
             if shadow is not None and (count := min(shadow.follow(), token_budget)) > 0:
                 token_budget -= count
@@ -142,14 +142,22 @@ class Scheduler:
             if not self.acquire(sequence):
                 self._take_turn(sequence)
 
-    def _free_slot(self) -> int | None:
-        """An empty slot, else the one of the sequence that has been idle for longest, else of one that rests."""
-        if None in self._holders:
-            return self._holders.index(None)
+    def _slot_for_holder(self) -> int | None:
+        """An empty slot, if need be the latest shadow's; else the one of who has been idle for longest, or rests."""
+        num_holders = sum(holder is not None for holder in self._holders) - len(self._shadows)
+        if num_holders >= self._most_holders:
+            idle = self._idle_slot()
+            return next((s.slot for s in self._resting if s.slot is not None), None) if idle is None else idle
+        if None not in self._holders:
+            self.release(self._shadows.popitem()[1])
+        return self._holders.index(None)
+
+    def _slot_for_shadow(self) -> int | None:
+        return self._holders.index(None) if None in self._holders else self._idle_slot()
+
+    def _idle_slot(self) -> int | None:
         idle = [s for s in self._holders if s is not None and s.num_pending <= 0 and not isinstance(s, Shadow)]
-        if idle:
-            return min(idle, key=lambda s: s.last_served).slot
-        return next((s.slot for s in self._resting if s.slot is not None), None)
+        return min(idle, key=lambda s: s.last_served).slot if idle else None
 
     def _take_turn(self, sequence: Sequence) -> None:
         """Relieve a holder of the owner with most slots: at once if that owner has two more than ours,

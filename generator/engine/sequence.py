@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from generator.engine.banned_words import BannedWords, Ids
 from generator.engine.detokenizer import Detokenizer
 from generator.engine.vocabulary import Vocabulary, units
 from generator.engine.window import Window, common_prefix
@@ -55,6 +56,7 @@ class Sequence:
     _detokenizer: Detokenizer = field(default_factory=Detokenizer)
     _held: list[tuple[int, int, float]] = field(default_factory=list)
     _held_text: str = ""
+    _banned: BannedWords | None = None
 
     @property
     def token_ids(self) -> list[int]:
@@ -78,6 +80,13 @@ class Sequence:
     def next_index(self) -> int:
         """Which model token of the text comes next: fixes the noise."""
         return self.orders.index + self.num_generated
+
+    def banned_ids(self) -> Ids:
+        """The tokens that would complete a word that must not come. Found out once for all tokens: it takes long."""
+        words = self.orders.sampling.banned_words
+        if self._banned is None or self._banned.words != words:
+            self._banned = BannedWords(self.vocabulary, words)
+        return self._banned.ids(self.token_ids)
 
     @property
     def may_end(self) -> bool:

@@ -31,14 +31,14 @@ class Shadow(Sequence):
         for at in range(self.taken, self.of.num_text):
             self.window.append(self.of.token_ids[self.of.num_head + at], self.of.lengths[at])
         self.taken = self.of.num_text
-        steps = max(1, self.of.size - len(self.of.token_ids))
+        steps = max(1, self.of.limit - len(self.of.token_ids))
         return -(-self.num_pending // steps)
 
 
 def begin_shadow(sequence: Sequence) -> Shadow | None:
     """A shadow for the sequence, if it is time and the next window's base is certain."""
     window = sequence.window
-    ahead = window.ahead() if window.size - len(window.token_ids) <= window.size // _SPAN else None
+    ahead = window.ahead() if window.limit - len(window.token_ids) <= window.size // _SPAN else None
     if ahead is None:
         return None
     return Shadow(

@@ -5,6 +5,7 @@ Owns where the base is and when it moves. Pure: knows ids, lengths and where tok
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence as AnySequence
 
 from generator.engine.vocabulary import CHARACTER, WORD, Tokens
@@ -16,14 +17,15 @@ _CHARACTER_REACH = 3
 
 
 class Window:
-    """`token_ids` is the head followed by the text's tokens from the base on; never longer than `size` for long.
+    """`token_ids` is the head followed by the text's tokens from the base on; never longer than `limit` for long. That
+    is `size`, but less where the first move is to come `early`.
 
     `lengths` has one entry per text token (not for the head). `base` is in UTF-16 units, counted from where
     the text given at the start began.
     """
 
     def __init__(self, size: int, head: AnySequence[int], text: Tokens, base: int, starts: bytes) -> None:
-        self.size = size
+        self.size = self.limit = size
         self.num_head = len(head)
         self.token_ids = [*head, *text.ids]
         self.lengths = list(text.lengths)
@@ -36,20 +38,21 @@ class Window:
 
     @property
     def is_overfull(self) -> bool:
-        return len(self.token_ids) > self.size
+        return len(self.token_ids) > self.limit
 
     def append(self, token_id: int, length: int) -> None:
         self.token_ids.append(token_id)
         self.lengths.append(length)
 
-    def roll(self) -> None:
-        """Move the base forward so that half a window of text follows it."""
-        self._drop(self._num_dropped(self.num_text))
+    def roll(self, early: int = 0) -> None:
+        """Move the base forward so that half a window of text follows it, and `early` tokens more."""
+        self._drop(self._num_dropped(self.num_text, early))
+        self.limit = self.size
 
     def ahead(self) -> Window | None:
         """The window that this one rolls to when it is overfull, as far as its text is there; None while it is open
         where that begins."""
-        num_text = self.size - self.num_head + 1
+        num_text = self.limit - self.num_head + 1
         if self.num_text <= num_text - self.size // 2:
             return None
         text = Tokens(self.token_ids[self.num_head :], self.lengths)
@@ -57,15 +60,21 @@ class Window:
         window._drop(self._num_dropped(num_text))
         return window
 
-    def _num_dropped(self, num_text: int) -> int:
+    def _num_dropped(self, num_text: int, early: int = 0) -> int:
         """How many tokens a roll drops that finds `num_text`."""
         text = Tokens(self.token_ids[self.num_head :], self.lengths)
-        return find_start(text, max(0, num_text - self.size // 2), self._starts, self.size // 16)
+        return find_start(text, max(0, num_text - self.size // 2 - early), self._starts, self.size // 16)
 
     def _drop(self, count: int) -> None:
         self.base += sum(self.lengths[:count])
         self.lengths = self.lengths[count:]
         self.token_ids = self.token_ids[: self.num_head] + self.token_ids[self.num_head + count :]
+
+
+def stagger(name: str, size: int) -> int:
+    """How early the first move of the window of the sequence so named comes. Drafts of one beginning, begun together,
+    would otherwise all have to be computed ahead at the same time, for ever."""
+    return zlib.crc32(name.encode()) % max(1, size * 3 // 8)
 
 
 def find_start(text: Tokens, index: int, starts: bytes, reach: int) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.engine.banned_words import BannedWords, banned_words
+from generator.engine import sequence
+from generator.engine.banned_words import BannedWords
 from generator.engine.fake import FakeRunner, fake_vocabulary
 from generator.engine.vocabulary import Vocabulary
 from tests.generator.engine.engine_loop import MODEL, SteppedEngine
@@ -39,7 +41,7 @@ def count(words: list[str], text: str) -> int:
 
 @given(st.lists(st.integers(0, len(_BYTES) - 1), max_size=8), WORDS)
 def test_exactly_those_are_banned_that_complete_a_word(written: list[int], words: list[str]) -> None:
-    banned = set(BannedWords(VOCABULARY, words).ids(written).tolist())
+    banned = set(BannedWords(VOCABULARY, tuple(words)).ids(written).tolist())
     stood = count(words, text_of(written))
     for token_id in range(len(_BYTES)):
         # One that ended with the text may have become another word by the token, and does not count as gone.
@@ -54,12 +56,32 @@ def _goes_on(token_id: int) -> bool:
 
 @pytest.mark.parametrize("vocabulary", [fake_vocabulary(), tiny_vocabulary()], ids=["fake", "bytes"])
 def test_the_vocabularies_there_are(vocabulary: Vocabulary) -> None:
-    banned = banned_words(vocabulary, ("river",))
+    banned = BannedWords(vocabulary, ("river",))
     spelled = {vocabulary.token_bytes[i] for i in banned.ids(vocabulary.tokenize("the old rive").ids).tolist()}
     assert b"r" in spelled
     assert not [written for written in spelled if written.strip().lower() not in (b"r", b"river")]
     assert b"r" not in {vocabulary.token_bytes[i] for i in banned.ids(vocabulary.tokenize("the old rove").ids).tolist()}
-    assert banned_words(vocabulary, ("river",)) is banned
+
+
+def test_each_draft_finds_out_once_what_its_list_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, ...]] = []
+
+    def counted(vocabulary: Vocabulary, words: tuple[str, ...]) -> BannedWords:
+        made.append(words)
+        return BannedWords(vocabulary, words)
+
+    monkeypatch.setattr(sequence, "BannedWords", counted)
+    engine = SteppedEngine(FakeRunner())
+    lists = [(f"river{number}",) for number in range(20)]
+    drafts = [
+        a_set("Once", sequence=str(n), model=MODEL, sampling=GREEDY.merged({"banned_words": list(words)}), budget=5)
+        for n, words in enumerate(lists)
+    ]
+    engine.run(*drafts)
+    engine.run(*(replace(draft, epoch=2) for draft in drafts))
+    assert sorted(made) == sorted(lists)
+    engine.run(replace(drafts[0], epoch=3, sampling=GREEDY.merged({"banned_words": ["house"]})))
+    assert made[20:] == [("house",)]
 
 
 def test_a_model_writes_without_them() -> None:

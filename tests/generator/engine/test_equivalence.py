@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from generator.engine.fake import FakeRunner
 from generator.engine.runner import Runner
+from generator.engine.window import stagger
 from generator.messages import Budget, Piece, Premise, Set
 from generator.sampling_settings import SamplingSettings
 from tests.generator.engine.engine_loop import MODEL, Oracle, SteppedEngine, written_piece
@@ -154,12 +155,12 @@ def test_every_token_is_that_of_its_window_computed_anew(family: str, premise: P
     engine.run(a_model_set("once", premise=premise, budget=170))
     text_ids = list(vocabulary.tokenize("once").ids)
     lengths = [len(vocabulary.token_bytes[token_id]) for token_id in text_ids]
-    base, bases = 0, engine.bases()
+    base, bases, limit = 0, engine.bases(), WINDOW - stagger("s", WINDOW)
     assert len(bases) >= 3
     for chunk in engine.chunks():
         for token_id, length, _ in chunk.tokens:
-            if len(head) + len(text_ids) - base > WINDOW:
-                offset = bases.pop(0)
+            if len(head) + len(text_ids) - base > limit:
+                offset, limit = bases.pop(0), WINDOW
                 base = next(i for i in range(len(text_ids)) if sum(lengths[:i]) == offset)
                 assert WINDOW // 2 <= len(text_ids) - base <= WINDOW // 2 + WINDOW // 16 + 1
             oracle.assert_greedy([*head, *text_ids[base:]], token_id)

@@ -101,6 +101,28 @@ def test_one_that_writes_stays_and_the_new_one_is_told_why(monkeypatch: pytest.M
     assert desk.loaded == {"c"}
 
 
+def test_who_found_no_memory_gets_it_as_soon_as_others_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, room_for=1)
+    desk.load("a")
+    desk.loop.submit(a_set("Once", model=model("a"), budget=20))
+    desk.work()
+    desk.load("b")
+    # That is no failure of the model, which the menu would tell everybody for a while.
+    assert desk.statuses("b") == ["loading", "unloaded"]
+    another = a_set("Once", model=model("b"), budget=5, sequence="t")
+    desk.loop.submit(another)
+    desk.loop.drain(0)
+    assert desk.asked == []  # Its size is known by now: it is not loaded again for nothing.
+    assert [event.sequence for event in desk.events if isinstance(event, Failed)] == ["t"]
+    desk.loop.submit(Budget("s", 1, 0))
+    desk.loop.submit(replace(another, epoch=2))
+    desk.loop.drain(0)
+    desk.arrive()
+    desk.work()
+    assert desk.loaded == {"b"}
+    assert desk.text("t")
+
+
 def test_a_model_larger_than_all_memory_is_loaded_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch, room_for=0)
     desk.load("a")

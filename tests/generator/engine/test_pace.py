@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from generator.engine import loop
 from generator.engine.fake import FakeRunner
 from generator.engine.pace import resting
 from generator.messages import Chunk
@@ -53,11 +54,14 @@ def test_words_come_as_often_as_asked_and_evenly(pace: int) -> None:
     assert sum(abs(gap - middle) < 0.25 * middle + STEP_SECONDS for gap in gaps) > 0.9 * len(gaps)
 
 
-def test_who_waits_leaves_room_for_others() -> None:
+def test_who_waits_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_TOKENS_PER_WRITER", 0)
+
     def others_tokens(pace: int | None) -> int:
         writing = Writing()
         paced = GREEDY.merged({"pace": pace})
-        writing.engine.model.step_budget.tokens = writing.engine.model.step_budget._high = 1  # one row a step
+        budget = writing.engine.model.step_budget
+        budget.tokens = budget._low = budget._high = 1  # one row a step
         writing.engine.send(
             a_set("Once", model=MODEL, sampling=paced, budget=10**6, sequence="slow"),
             a_set("Once", model=MODEL, budget=10**6, sequence="fast", owner="another"),

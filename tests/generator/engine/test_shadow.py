@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.engine import scheduler
+from generator.engine.context import build_window
 from generator.engine.fake import FakeRunner, fake_vocabulary
 from generator.engine.runner import Row, Runner
 from generator.engine.sampling import Floats
+from generator.engine.shadow import Shadow
 from generator.engine.vocabulary import Tokens
-from generator.engine.window import Window
-from generator.messages import Chunk, Rolled, Set
+from generator.engine.window import Window, stagger
+from generator.messages import Chunk, Piece, Rolled, Set
 from tests.generator.engine.engine_loop import MODEL, Oracle, SteppedEngine
 from tests.generator.engine.engine_process import GREEDY, a_set
 from tests.generator.engine.tiny_models import tiny_runner
@@ -101,6 +103,38 @@ def test_a_token_comes_in_every_step_also_when_windows_move(count: int) -> None:
     assert max(recorded.computed[20:]) <= min(64, count * 8)
 
 
+def test_sixteen_that_begin_together_move_their_windows_one_after_another_in_three_spare_slots() -> None:
+    recorded = Recorded(FakeRunner(SIZE)).run(900, *writers(16))
+    assert recorded.rolls >= 5 * 16
+    gaps = [after - before for steps in recorded.steps.values() for before, after in pairwise(steps)]
+    assert sum(gap > 2 for gap in gaps) <= recorded.rolls // 20
+    holders = recorded.engine.model.scheduler._holders
+    assert len({holder.id for holder in holders if holder is not None and not isinstance(holder, Shadow)}) == 16
+
+
+@given(st.integers(0, 60), st.integers(0, 12), st.booleans())
+def test_the_first_move_comes_early_wherever_a_text_begins_and_later_ones_when_the_window_is_full(
+    length: int, early: int, is_moved: bool
+) -> None:
+    before = (Piece("." * 40),) if is_moved else ()
+    window = build_window(FAKE, 32, [FAKE.start_id], before, (Piece("." * length),), early)
+    steps = 0
+    while not window.is_overfull:
+        window.append(46, 1)
+        steps += 1
+    base = window.base
+    window.roll()
+    assert window.num_text in (15, 16, 17)
+    assert window.base > base
+    assert window.limit == 32
+    plain = build_window(FAKE, 32, [FAKE.start_id], before, (Piece("." * length),))
+    late = 0
+    while not plain.is_overfull:
+        plain.append(46, 1)
+        late += 1
+    assert is_moved or length >= 31 - early or late - steps == early
+
+
 def test_without_shadows_somebody_waits(without_shadows: pytest.MonkeyPatch) -> None:
     assert Recorded(FakeRunner(SIZE)).run(900, *writers(3)).gaps("s0") > 2
 
@@ -127,6 +161,7 @@ def test_across_a_swap_it_is_as_if_all_were_computed_anew(family: str) -> None:
     vocabulary = engine.model.runner.vocabulary
     ids = vocabulary.tokenize("Once upon a time").ids
     window = Window(48, [vocabulary.start_id], Tokens(list(ids), [1] * len(ids)), 0, vocabulary.starts)
+    window.limit -= stagger("s0", 48)
     for token_id, length in [token[:2] for chunk in engine.chunks("s0") for token in chunk.tokens]:
         oracle.assert_greedy(window.token_ids, token_id)
         window.append(token_id, length)
@@ -134,15 +169,24 @@ def test_across_a_swap_it_is_as_if_all_were_computed_anew(family: str) -> None:
             window.roll()
 
 
-def test_an_edit_ends_the_shadow_and_newcomers_take_its_slot() -> None:
-    recorded = Recorded(FakeRunner(SIZE)).run(240, *writers(1))
+def test_an_edit_ends_the_shadow_and_newcomers_take_its_slot_where_none_is_spare() -> None:
+    runner = FakeRunner(SIZE)
+    runner.num_slots = 16
+    recorded = Recorded(runner)
     slots = recorded.engine.model.scheduler
-    assert len(slots._shadows) == 1
+    until_shadow(recorded, *writers(1))
     recorded.run(2, a_set("Another text", sequence="s0", model=MODEL, sampling=GREEDY, budget=10**6, epoch=2))
     assert not slots._shadows
-    recorded.run(240)
-    assert len(slots._shadows) == 1
+    until_shadow(recorded)
     recorded.run(3, *writers(16)[1:])
     assert None not in slots._holders
     assert not slots._shadows
     assert len({sequence.id for sequence in slots._holders if sequence}) == 16
+
+
+def until_shadow(recorded: Recorded, *commands: Set) -> None:
+    recorded.run(1, *commands)
+    for _ in range(SIZE):
+        if not recorded.engine.model.scheduler._shadows:
+            recorded.run(1)
+    assert len(recorded.engine.model.scheduler._shadows) == 1
