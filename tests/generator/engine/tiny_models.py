@@ -19,10 +19,11 @@ from transformers import (
 
 from generator.engine.families import ModelWeights, read_family
 from generator.engine.graph_network import GraphNetwork
+from generator.engine.graph_slots import GraphSlots, StaticStep
 from generator.engine.int8.network import Int8Network
 from generator.engine.model_runner import ModelRunner, open_model
 from generator.engine.network import Network
-from generator.engine.packed_network import PackedNetwork, Step
+from generator.engine.packed_network import PackedNetwork
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.vocabulary import Vocabulary
 
@@ -106,10 +107,13 @@ def tiny_family(family: str, window: int) -> ModelWeights:
 
 
 class PlainGraphNetwork(GraphNetwork):
-    """Computes what a GPU would replay."""
+    """Computes what a GPU would replay, in short chunks."""
 
-    def _prepare(self, begin: Callable[[], Step]) -> Callable[[], torch.Tensor]:
-        return lambda: self._logits_of(self._hidden(begin()))
+    def new_slots(self, num_slots: int, window: int) -> GraphSlots:
+        return GraphSlots(self._shapes, num_slots, window, self.dtype, self.device, self._prepare, chunk=4)
+
+    def _prepare(self, begin: Callable[[], StaticStep]) -> Callable[[], torch.Tensor]:
+        return lambda: self._compute(begin())
 
 
 def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
