@@ -46,7 +46,8 @@ class Engine:
 
     def extract(self, begin: int, count: int) -> Piece:
         """So many of the book's tokens, as the web process would send text that a model wrote."""
-        ids, lengths = zip(*(self._tokens[begin : begin + count]), strict=True)
+        tokens = self._tokens[begin : begin + count]
+        ids, lengths = tuple(token[0] for token in tokens), tuple(token[1] for token in tokens)
         return Piece("." * sum(lengths), ids, lengths, self.runner.vocabulary.fingerprint)
 
     def tell(self, draft: int, *pieces: Piece, epoch: int = 1, budget: int = ENDLESS, owner: str = "o") -> None:

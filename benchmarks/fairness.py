@@ -1,7 +1,7 @@
 """Whether drafts that share a model get their share: 16 equal ones, and two owners with 1 and 15.
 
-Run it as `python -m benchmarks.fairness [SECONDS]`, 15 seconds for each of four cases, one and a half minutes in all.
-The last line is JSON. Drafts begin with half a window, so that windows are swapped meanwhile.
+Run it as `python -m benchmarks.fairness [SECONDS]`, ten seconds for each of four cases, one and a half minutes in all.
+The last line is JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks.engine import Engine
 from benchmarks.models import measured_models
 from generator.engine.model_runner import ModelRunner
 
-DRAFTS, BEFORE = 16, 512
+DRAFTS, BEFORE = 16, 128
 
 
 def write(runner: ModelRunner, owners: list[str], seconds: float) -> list[int]:
@@ -48,4 +48,4 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 15.0)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0)

@@ -1,6 +1,6 @@
 """How much memory the engine takes while sixteen drafts write, each with a full window.
 
-Run it as `python -m benchmarks.memory [TOKENS]`, one minute. The last line is JSON. Each model is loaded by a real
+Run it as `python -m benchmarks.memory [TOKENS]`, two minutes. The last line is JSON. Each model is loaded by a real
 engine process of its own. `rss_mb` is what that takes in all while the drafts write, `peak_mb` the most it ever took,
 mostly while it loads, and `tensors_mb` the part that the model's numbers and its slots are.
 """

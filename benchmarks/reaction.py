@@ -1,6 +1,6 @@
 """How soon the first new token comes after somebody edited, by the edit's distance from the end of a full window.
 
-Run it as `python -m benchmarks.reaction [EDITS]`, two and a half minutes for 30 edits of each kind near the end. The
+Run it as `python -m benchmarks.reaction [EDITS]`, three and a half minutes for 20 edits of each kind near the end. The
 last line is JSON. Counted from the end of the hold, for which decoding waits while the edit's consequences are
 computed, and from the edit itself, as if there were no hold; in milliseconds, and in steps: the median time of a token
 in the same company, with nobody editing. `recompute` is an edit of the window's first word.
@@ -25,7 +25,7 @@ WINDOW = 990
 NEAR, OTHER = 4, (64, 256)
 FEW = 4
 # So many tokens are written after each edit, then the next one comes: the window never moves.
-AFTER = 16
+AFTER = 8
 WORDS = (" suddenly", " quietly", " never", " again", " perhaps")
 COMPANY = (0, 15)
 PATIENCE_SECONDS = 60
@@ -43,7 +43,7 @@ class Writer:
         others = range(1, self.company + 1)
         for other in others:
             # Spread, so that their windows are not full all at once.
-            self.engine.tell(other, self.engine.extract(250 * other, 512 + 32 * other))
+            self.engine.tell(other, self.engine.extract(250 * other, 256 + 32 * other))
         self._wait(lambda: all(map(self.engine.count, others)))
 
     def edit(self, distance: int, hold: float) -> float:
@@ -111,4 +111,4 @@ def main(edits: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)

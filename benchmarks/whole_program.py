@@ -1,6 +1,6 @@
 """What a person gets through server and socket: the wait for the first word, and the share of tokens that arrives.
 
-Run it as `python -m benchmarks.whole_program [TOKENS]`, two minutes for 600 tokens. The last line is JSON. `cold` is
+Run it as `python -m benchmarks.whole_program [TOKENS]`, two minutes for 400 tokens. The last line is JSON. `cold` is
 the first word of a server that was just started, which loads the model first; `warm` that of the next draft. `arrives`
 is what comes to Socket.IO clients by what the same drafts make in the engine's own loop, where neither server nor
 clients take of the cores; both in turns.
@@ -103,4 +103,4 @@ def main(tokens: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 400)
