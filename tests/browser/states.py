@@ -36,7 +36,7 @@ def started(desks: Desks, **request: object) -> DeskPage:
 
 def empty(desks: Desks) -> DeskPage:
     desk = desks.open()
-    expect(desk.page.get_by_text("Fake", exact=True)).to_be_visible()
+    expect(desk.page.get_by_text("Fake", exact=True)).to_be_visible(timeout=PATIENCE_MS)
     return desk
 
 
