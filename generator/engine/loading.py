@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,14 +131,22 @@ def choose_window(spec: ModelSpec, model: PreTrainedModel) -> int:
 
 def refuse_code(folder: Path) -> None:
     """Raises LoadFailed if the config wants code of the model's own to run, or another attention."""
-    config = _read_config(folder)
-    wanting = [
-        key for key in config if key in ("auto_map", "custom_generate") or key.startswith("_attn_implementation")
-    ]
+    wanting = list(_names_of_code(_read_config(folder)))
     if wanting:
         raise LoadFailed(
             f"The model's config.json asks for code of its own ({', '.join(wanting)}), which is never run."
         )
+
+
+def _names_of_code(config: dict[str, Any]) -> Iterator[str]:
+    """Keys that name code, in a configuration and its parts; the menu goes by the same rule."""
+    for key, value in config.items():
+        # Some versions of transformers wrote `_attn_implementation_autoset: true`, which names nothing.
+        is_attention = key.startswith("_attn_implementation") and not isinstance(value, bool)
+        if is_attention or key in ("auto_map", "custom_generate"):
+            yield key
+        elif isinstance(value, dict):
+            yield from _names_of_code(value)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -13,12 +13,12 @@ import torch
 from transformers import PreTrainedModel
 
 from generator.engine.network import Network
-from generator.engine.runner import LoadFailed, Row
+from generator.engine.runner import MAX_SLOTS, LoadFailed, Row
 from generator.engine.sampling import Floats
 from generator.engine.transformers_network import TransformersNetwork
 from generator.engine.vocabulary import Vocabulary
 
-_MAX_SLOTS, _MIN_SLOTS = 16, 2
+_MIN_SLOTS = 2
 _MAX_CACHE_BYTES = 3 * 2**29
 # Largest difference between packed and plain logits that rounding can explain, relative to their spread.
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
@@ -37,7 +37,7 @@ class ModelRunner:
         self.window = window
         self.precision = precision
         slot_bytes = network.position_bytes * window
-        self.num_slots = num_slots or max(_MIN_SLOTS, min(_MAX_SLOTS, _MAX_CACHE_BYTES // slot_bytes))
+        self.num_slots = num_slots or max(_MIN_SLOTS, min(MAX_SLOTS, _MAX_CACHE_BYTES // slot_bytes))
         self._slots = network.new_slots(self.num_slots, window)
 
     def forward(self, rows: AnySequence[Row], should_stop: Callable[[], bool]) -> Floats:

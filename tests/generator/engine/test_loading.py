@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from generator.engine.loading import load_model
+from generator.engine.loading import load_model, refuse_code
 from generator.engine.precision import Choice, Error
 from generator.engine.runner import LoadFailed, LoadOptions, Row
 from generator.messages import ModelSpec
@@ -165,14 +165,22 @@ def test_bf16_is_close_to_fp32(folder: Path) -> None:
     assert np.abs(logits_of(runner) - logits_of(tiny_runner("gpt2"))).max() < 0.5
 
 
+@pytest.mark.parametrize("is_nested", [False, True])
 @pytest.mark.parametrize(
     "key", ["auto_map", "custom_generate", "_attn_implementation", "_attn_implementation_internal"]
 )
-def test_a_config_that_asks_for_code_is_refused(folder: Path, key: str) -> None:
+def test_a_config_that_asks_for_code_is_refused(folder: Path, key: str, is_nested: bool) -> None:
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {key: {"AutoModelForCausalLM": "evil.Model"}}))
+    asking = {key: {"AutoModelForCausalLM": "evil.Model"}}
+    (folder / "config.json").write_text(json.dumps(config | ({"text_config": asking} if is_nested else asking)))
     with pytest.raises(LoadFailed, match=key):
         load(folder)
+
+
+def test_a_flag_that_names_no_code_is_no_reason_to_refuse(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"_attn_implementation_autoset": True}))
+    refuse_code(folder)
 
 
 def breaking(**files: str | None) -> Callable[[Path], None]:
