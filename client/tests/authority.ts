@@ -33,6 +33,8 @@ export class Authority {
   units: string[]
   /** The oldest revision the log still reaches. */
   floor = 0
+  /** Over how many updates of others an edit may be taken. */
+  reach = Infinity
   readonly lines: Line[] = []
 
   constructor(text: string) {
@@ -54,8 +56,8 @@ export class Authority {
   }
 
   edit({ revision, client, updates }: Requests["edit"][0]): Answer<{ revision: number }> {
-    if (revision < this.floor) return refusal("behind")
     const over = this.log.slice(revision)
+    if (revision < this.floor || over.length > this.reach) return refusal("behind")
     const parsed = updates.map(({ changes, authors }) => ({
       clientID: client,
       changes: ChangeSet.fromJSON(changes),

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { authorship } from "../src/editor/authorship.ts"
 import { MemoryJournal } from "../src/sync/journal.ts"
 import { UPDATE_UNITS } from "../src/sync/versioned.ts"
-import { Authority, latencyUpTo, Line } from "./authority.ts"
+import { Authority, latencyUpTo, Line, settle } from "./authority.ts"
 import { expectAgreement, opened, quiet } from "./quiet.ts"
 import { Random } from "./random.ts"
 import { Tab } from "./tab.ts"
@@ -73,6 +73,20 @@ describe("a document's client", () => {
     tab.document.receive({ draft: "d", revision: 7, epoch: 0, updates: [] })
     authority.write("b")
     await quiet([tab])
+    expectAgreement(authority, [tab])
+  })
+
+  test("brings a push up to date that too much has changed since", async () => {
+    const authority = new Authority("begin end")
+    const journal = new MemoryJournal()
+    const tab = await opened(authority, journal)
+    authority.reach = 2
+    tab.type(" middle", 5)
+    await settle()
+    for (const word of [" and", " so", " on"]) authority.write(word)
+    await quiet([tab])
+    expect(authority.text).toBe("begin middle end and so on")
+    expect(await journal.recovered("d")).toEqual([])
     expectAgreement(authority, [tab])
   })
 

@@ -136,6 +136,23 @@ describe("unsent text", () => {
     expect(await journal.records("d")).toEqual([])
   })
 
+  test("of a page that died is brought up to date where too much has changed since", async () => {
+    const journal = new MemoryJournal()
+    const authority = new Authority("begin end")
+    const dead = new Tab(new Line(authority), journal)
+    await quiet([dead])
+    dead.cut()
+    dead.type(" middle", 5)
+    await settle()
+    for (const word of [" and", " so", " on"]) authority.write(word)
+    authority.reach = 2
+    const next = new Tab(new Line(authority), journal)
+    await quiet([next])
+    expect(authority.text).toBe("begin middle end and so on")
+    expect(await journal.recovered("d")).toEqual([])
+    expect(await journal.records("d")).toEqual([])
+  })
+
   test("the server won't take becomes recovered text", async () => {
     const journal = new MemoryJournal()
     const authority = new Authority("a")

@@ -105,7 +105,9 @@ export class Outbox {
     const updates = safe.slice(0, pushCount(safe))
     const answer = await this.channel.request("edit", { draft, revision, client, updates })
     if (answer.ok) return this.confirmation(answer.revision)
-    if (isHopeless(answer.error.code)) this.owner.reopen("snapshot")
+    // Too much may have changed for these edits as they are; what the log still tells, they can be brought over.
+    if (answer.error.code === "behind") this.owner.reopen("updates")
+    else if (isHopeless(answer.error.code)) this.owner.reopen("snapshot")
     else this.timers.after("push", RETRY_MS, () => void this.push())
     return false
   }

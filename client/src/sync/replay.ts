@@ -52,12 +52,15 @@ async function send(
     const updates = unconfirmed.map(toWire)
     const count = pushCount(updates)
     const answer = await channel.request("edit", { draft, revision, client, updates: updates.slice(0, count) })
-    if (!answer.ok) return isHopeless(answer.error.code) ? unconfirmed : "later"
-    if (count === updates.length) return []
-    // The next push starts where this one has been rebased to.
+    if (answer.ok && count === updates.length) return []
+    const isBehind = !answer.ok && answer.error.code === "behind"
+    if (!answer.ok && !isBehind) return isHopeless(answer.error.code) ? unconfirmed : "later"
+    // The next push starts where this one has been rebased to, or could not be from where it began.
     const opened = await channel.request("open", { draft, revision })
     if (!opened.ok) return isHopeless(opened.error.code) ? unconfirmed : "later"
-    if (!("updates" in opened)) return unconfirmed.slice(count)
+    if (!("updates" in opened)) return isBehind ? unconfirmed : unconfirmed.slice(count)
+    if (isBehind && opened.updates.length === 0) return unconfirmed
     pending = advance(pending, client, opened.updates.map(parseUpdate)).after
+    if (pending.unconfirmed.length === 0) return []
   }
 }
