@@ -107,7 +107,17 @@ def measure(desk: DeskPage, session: CDPSession, minutes: float) -> dict[str, An
     found["long_tasks_finding_ms"] = long_tasks(page, lambda: page.wait_for_timeout(3_000))
     page.keyboard.press("Escape")
     found["heap_mb_by_minute"] = heap_series(page, session, began + minutes * 60)
+    found["heap_mb_of_a_new_page"] = heap_of_a_new_page(page, session)
     return found
+
+
+def heap_of_a_new_page(page: Page, session: CDPSession) -> float:
+    """What the same texts take in a page that has just opened them: all that the old page has more has piled up."""
+    page.get_by_role("button", name="Pause all").click()
+    page.reload()
+    expect(page.locator(".cm-content[contenteditable=true]")).to_have_count(3, timeout=OPENS_MS)
+    page.wait_for_timeout(5_000)
+    return heap_mb(session)
 
 
 def heap_series(page: Page, session: CDPSession, until: float) -> list[float]:
