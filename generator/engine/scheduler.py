@@ -153,7 +153,11 @@ class Scheduler:
         return self._holders.index(None)
 
     def _slot_for_shadow(self) -> int | None:
-        return self._holders.index(None) if None in self._holders else self._idle_slot()
+        """An empty one: who is idle may only be typing, and goes on in a moment. Where none is kept for shadows, that of
+        who has been idle for longest."""
+        if None in self._holders:
+            return self._holders.index(None)
+        return self._idle_slot() if len(self._holders) == self._most_holders else None
 
     def _idle_slot(self) -> int | None:
         idle = [s for s in self._holders if s is not None and s.num_pending <= 0 and not isinstance(s, Shadow)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from generator.engine.fake import fake_vocabulary
 from generator.engine.models import StepBudget
+from generator.engine.runner import MAX_HOLDERS, MAX_SLOTS
 from generator.engine.scheduler import TURN_TOKENS, Scheduler, Work, share
 from generator.engine.sequence import Orders, Sequence
 from generator.engine.vocabulary import Tokens
@@ -20,8 +21,10 @@ VOCABULARY = fake_vocabulary()
 ENDLESS = 10**9
 
 
-def a_sequence(name: str, owner: str, length: int = 1, *, budget: int = ENDLESS, edited: bool = False) -> Sequence:
-    window = Window(10**6, [1], Tokens([65] * (length - 1), [1] * (length - 1)), 0, VOCABULARY.starts)
+def a_sequence(
+    name: str, owner: str, length: int = 1, *, budget: int = ENDLESS, edited: bool = False, size: int = 10**6
+) -> Sequence:
+    window = Window(size, [1], Tokens([65] * (length - 1), [1] * (length - 1)), 0, VOCABULARY.starts)
     orders = Orders(1, SamplingSettings(seed=1), 0, 0, 0)
     return Sequence(name, owner, orders, window, VOCABULARY, budget, is_edited=edited)
 
@@ -144,6 +147,16 @@ def test_an_idle_sequence_gives_up_its_slot_and_is_not_computed_again_for_nothin
     assert (idle.slot, idle.num_computed, idle.num_pending) == (None, 0, 0)
     idle.set_budget(5)
     assert idle.num_pending == 20
+
+
+def test_shadows_take_no_slot_from_who_is_only_held_where_some_are_kept_for_them() -> None:
+    """Somebody types: what is computed of the draft is wanted again in a moment."""
+    scheduler = Scheduler(MAX_SLOTS)
+    held = a_sequence("held", "a", 40, budget=1)
+    crowd = [a_sequence(str(number), "a", 40, size=64) for number in range(MAX_HOLDERS - 1)]
+    run(scheduler, [held, *crowd], 200, 256)
+    assert held.slot is not None
+    assert held.num_computed == 40
 
 
 def test_steps_grow_while_quick_and_shrink_when_slow() -> None:
