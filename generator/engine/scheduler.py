@@ -153,8 +153,8 @@ class Scheduler:
         return self._holders.index(None)
 
     def _slot_for_shadow(self) -> int | None:
-        """An empty one: who is idle may only be typing, and goes on in a moment. Where none is kept for shadows, that of
-        who has been idle for longest."""
+        """An empty one: who is idle may only be typing, and goes on in a moment. Where none is kept for shadows, the
+        slot of who has been idle for longest."""
         if None in self._holders:
             return self._holders.index(None)
         return self._idle_slot() if len(self._holders) == self._most_holders else None
