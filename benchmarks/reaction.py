@@ -3,7 +3,7 @@
 Run it as `python -m benchmarks.reaction [EDITS]`, three and a half minutes for 20 edits of each kind near the end. The
 last line is JSON. Counted from the end of the hold, for which decoding waits while the edit's consequences are
 computed, and from the edit itself, as if there were no hold; in milliseconds, and in steps: the median time of a token
-in the same company, with nobody editing. `recompute` is an edit of the window's first word.
+in the same company, with nobody editing. `recompute` is another text of the same length.
 """
 
 from __future__ import annotations
@@ -50,7 +50,14 @@ class Writer:
         """Seconds until the first token. The edit before this one was at the same place, or more is to be computed."""
         epoch = next(self.epochs)
         head, tail = self.engine.extract(0, WINDOW - distance), self.engine.extract(WINDOW - distance, distance)
-        pieces = [piece for piece in (head, Piece(WORDS[epoch % len(WORDS)]), tail) if piece.text]
+        return self._seconds(epoch, (head, Piece(WORDS[epoch % len(WORDS)]), tail), hold)
+
+    def replace(self) -> float:
+        """Seconds until the first token of another text of the same length."""
+        epoch = next(self.epochs)
+        return self._seconds(epoch, (self.engine.extract(1000 * (1 + epoch % 8), WINDOW),), 0)
+
+    def _seconds(self, epoch: int, pieces: tuple[Piece, ...], hold: float) -> float:
         begin = time.perf_counter()
         self.engine.tell(0, *pieces, epoch=epoch, budget=0 if hold else ENDLESS)
         if hold:
@@ -81,7 +88,7 @@ def measure(runner: ModelRunner, company: int, edits: int) -> dict[str, object]:
             writer.edit(distance, 0)
             waits[f"{distance} tokens from the end"] = [writer.edit(distance, EDIT_HOLD_SECONDS) for _ in range(times)]
             waits[f"{distance} tokens from the end, no hold"] = [writer.edit(distance, 0) for _ in range(times)]
-        waits["recompute"] = [writer.edit(WINDOW, 0) for _ in range(FEW)]
+        waits["recompute"] = [writer.replace() for _ in range(FEW)]
     # Between two tokens of one epoch nobody edits.
     step = quantile(gaps(engine.written[0]), 0.5)
     rows = {name: row_of(found, step) for name, found in waits.items()}

@@ -98,7 +98,7 @@ def _perplexity(figures: Any) -> Iterator[str]:
 
 def _reaction(figures: Any) -> Iterator[str]:
     yield "From the end of the hold, or from the edit itself, to the first new token, in steps and milliseconds."
-    yield "`recompute`: an edit of the window's first word.\n"
+    yield "`recompute`: another text of the same length.\n"
     head = ("", "edit", "edits", "p50, steps", "p95, steps", "p50, ms", "p95, ms")
     measures = ("count", "p50_steps", "p95_steps", "p50_ms", "p95_ms")
     rows = [

@@ -22,6 +22,7 @@ from generator.engine.families import read_family
 from generator.engine.graph_network import GraphNetwork
 from generator.engine.hub import download
 from generator.engine.int8.opening import open_int8
+from generator.engine.log import log
 from generator.engine.model_runner import ModelRunner, computes_alike, open_model
 from generator.engine.network import Network
 from generator.engine.packed_network import PackedNetwork
@@ -76,7 +77,7 @@ def choose_network(
             torch.nn.Module.to(model, torch.bfloat16)
         return open_model(model, window), precision if precision == "bf16" else "fp32"
     general = open_model(model, window)
-    if not computes_alike(formats.exact, general, model.get_output_embeddings().weight.shape[0], window):
+    if not _is_usable(formats.exact, general, model.get_output_embeddings().weight.shape[0], window):
         return general, "fp32"
     choice = Choice("fp32") if precision == "fp32" else (memory.recall() if precision == "auto" else None)
     if choice is not None and choice.name == "fp32":
@@ -89,6 +90,15 @@ def choose_network(
         if precision == "auto":
             memory.remember(choice)
     return (formats.exact if choice.name == "fp32" else rounded), str(choice)
+
+
+def _is_usable(own: Network, general: Network, vocabulary_size: int, window: int) -> bool:
+    try:
+        return computes_alike(own, general, vocabulary_size, window)
+    except RuntimeError as error:
+        # A GPU may capture no steps, or have no memory for them, and still compute them one by one.
+        log(f"the general forward is used, since the model's own fails here: {error}")
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,3 +111,16 @@ def test_a_network_that_computes_otherwise_is_not_used(monkeypatch: pytest.Monke
     monkeypatch.setattr("generator.engine.loading.read_family", read_wrongly)
     network, _ = choose_network(copy_of(tiny_model("llama")), 32, [1, 2, 3], "fp32", NO_MEMORY)
     assert isinstance(network, TransformersNetwork)
+
+
+def test_a_network_that_fails_here_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(PackedNetwork, "new_slots", fail)
+    network, precision = choose_network(copy_of(tiny_model("llama")), 32, [1, 2, 3], "auto", NO_MEMORY)
+    assert isinstance(network, TransformersNetwork)
+    assert precision == "fp32"
+    assert "capturing" in caplog.text
