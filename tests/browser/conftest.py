@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.app.server import AppServer
 from tests.browser.desks import Desks, pages_of_one_person, server_behind
-from tests.browser.slow_link import SlowLink
+from tests.rig.fault_proxy import FaultProxy
 
 # The system's Chromium; without one, the browser that came with Playwright.
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -32,14 +32,13 @@ def no_process_outlives_its_test() -> None:
 
 
 @pytest.fixture(scope="package")
-def network() -> Iterator[SlowLink]:
-    link = SlowLink()
-    yield link
-    link.close()
+def network() -> Iterator[FaultProxy]:
+    with FaultProxy(0, "browser") as network:
+        yield network
 
 
 @pytest.fixture(scope="package")
-def app(network: SlowLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+def app(network: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     with server_behind(network, tmp_path_factory.mktemp("data")) as server:
         yield server
 
@@ -53,6 +52,6 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def desks(app: AppServer, network: SlowLink, browser: Browser) -> Iterator[Desks]:
+def desks(app: AppServer, network: FaultProxy, browser: Browser) -> Iterator[Desks]:
     with pages_of_one_person(app, network, browser, viewport={"width": 1280, "height": 800}) as made:
         yield made

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext
 from tests.app.live_page import create_story
 from tests.app.server import AppServer, running_server
 from tests.browser.desk_page import DeskPage
-from tests.browser.slow_link import SlowLink
+from tests.rig.fault_proxy import FaultProxy
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Desks:
     """Pages of one person, in one browser profile."""
 
     app: AppServer
-    network: SlowLink
+    network: FaultProxy
     context: BrowserContext
     writer: str = "Fake"  # the model that writes, where a state does not need another
     pages: list[DeskPage] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Desks:
 
 
 @contextmanager
-def server_behind(network: SlowLink, data: Path, **options: Any) -> Iterator[AppServer]:
+def server_behind(network: FaultProxy, data: Path, **options: Any) -> Iterator[AppServer]:
     """A server, as `running_server` makes it, which takes the network's end for its public address."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORYGEN_PUBLIC_ORIGIN", f"http://127.0.0.1:{network.port}")
@@ -57,7 +57,7 @@ def server_behind(network: SlowLink, data: Path, **options: Any) -> Iterator[App
 
 @contextmanager
 def pages_of_one_person(
-    app: AppServer, network: SlowLink, browser: Browser, writer: str = "Fake", **context: Any
+    app: AppServer, network: FaultProxy, browser: Browser, writer: str = "Fake", **context: Any
 ) -> Iterator[Desks]:
     """No page may have complained when it ends; the network is whole again then."""
     profile = browser.new_context(**context)
@@ -69,6 +69,5 @@ def pages_of_one_person(
         complaints = [complaint for desk in desks.pages for complaint in desk.complaints]
     finally:
         profile.close()
-        network.delay = 0.0
-        network.mend()
+        network.heal()
     assert complaints == []

@@ -18,8 +18,8 @@ from tests.app.server import ROOT, AppServer, running_server
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.desk_page import DeskPage
 from tests.browser.desks import pages_of_one_person, server_behind
-from tests.browser.slow_link import SlowLink
 from tests.browser.states import STATES, State
+from tests.rig.fault_proxy import FaultProxy
 
 SCREENSHOTS = ROOT / "docs" / "screenshots"
 HAS_WORDS = "count => (document.querySelector('.cm-content')?.innerText ?? '').split(/\\s+/).length > count"
@@ -48,7 +48,7 @@ def load_bundled(server: AppServer) -> None:
         page.wait_until(lambda: page.revision > 0, WRITES_MS / 1000)
 
 
-def shoot_state(server: AppServer, network: SlowLink, browser: Browser, state: State) -> None:
+def shoot_state(server: AppServer, network: FaultProxy, browser: Browser, state: State) -> None:
     viewport = {"width": SIZES[1][0], "height": SIZES[1][1]}
     with pages_of_one_person(
         server, network, browser, writer=NAME, viewport=viewport, reduced_motion="reduce"
@@ -82,13 +82,11 @@ def main(wanted: list[str]) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        network = SlowLink()
-        with server_behind(network, Path(data), real=True) as server:
+        with FaultProxy(0, "pictures") as network, server_behind(network, Path(data), real=True) as server:
             load_bundled(server)
             for state in STATES:
                 if not wanted or state.__name__ in wanted:
                     shoot_state(server, network, browser, state)
-        network.close()
         if not wanted or "bundled" in wanted:
             with running_server(Path(data), "eventlet", fakes="", real=True) as server:
                 shoot_bundled(browser, f"http://127.0.0.1:{server.port}")

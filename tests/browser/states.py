@@ -1,6 +1,6 @@
 """Every state of the page, each brought about with the fake models: for the tests and for the pictures.
 
-A function gets the pages of one person and answers the page in that state, where it stays until the network is mended.
+A function gets the pages of one person and answers the page in that state, where it stays until the network is healed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.desk_page import PATIENCE_MS, DeskPage
 from tests.browser.desks import Desks
+from tests.rig.fault_proxy import BLACK_HOLE
 from tests.web.raw_page import ask
 
 BEGINNING = (
@@ -61,7 +62,7 @@ def held(desks: Desks) -> DeskPage:
     for key in " The keeper did not turn round":
         desk.page.keyboard.press(key)
     says(desk, "waits while you write")
-    desks.network.stall()
+    desks.network.strike(BLACK_HOLE)
     return desk
 
 
@@ -70,7 +71,7 @@ def engine_restarting(desks: Desks) -> DeskPage:
     desk.wait_for_words()
     desks.app.engine().kill()
     says(desk, "The engine is starting")
-    desks.network.stall()
+    desks.network.strike(BLACK_HOLE)
     return desk
 
 
@@ -80,7 +81,7 @@ def loading(desks: Desks) -> DeskPage:
     desk = desks.open(story)
     desk.button("Start").click()
     desk.page.wait_for_function("() => /Loading, [1-9]\\d? %/.test(document.querySelector('.doing').textContent)")
-    desks.network.stall()
+    desks.network.strike(BLACK_HOLE)
     return desk
 
 
@@ -91,7 +92,7 @@ def waiting_for_a_turn(desks: Desks) -> DeskPage:
     engine.suspend()
     try:
         says(desk, "waits for its turn")
-        desks.network.stall()
+        desks.network.strike(BLACK_HOLE)
     finally:
         engine.resume()
     return desk
@@ -163,7 +164,7 @@ def text_recovered(desks: Desks) -> DeskPage:
     desk.type(" Nobody knows who lit the lamp.")
     expect(desk.saved).to_contain_text("changes kept on this device")
     edit_often(desks, draft)
-    desks.network.mend()
+    desks.network.heal()
     expect(desk.page.get_by_role("region", name="Recovered text")).to_be_visible()
     desk.wait_until_saved()
     return desk
@@ -185,7 +186,7 @@ def gone(desks: Desks) -> DeskPage:
     desk = desks.open(story)
     ask(desks.app.port, "DELETE", f"/api/stories/{story}", Cookie=desks.app.cookie)
     desks.network.cut()
-    desks.network.mend()
+    desks.network.heal()
     expect(desk.page.get_by_role("link", name="To the desk")).to_be_visible(timeout=PATIENCE_MS)
     return desk
 

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.desk_page import DeskPage
 from tests.browser.desks import Desks
+from tests.rig.fault_proxy import Fault
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
@@ -122,7 +123,7 @@ def written_by_people(desks: Desks, draft: str) -> str:
 def test_two_pages_on_a_slow_network(desks: Desks) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     first, second = desks.open(story), desks.open(story)
-    desks.network.delay = 0.3
+    desks.network.strike(Fault(latency=0.3))
     first.start()
     first.wait_for_words()
     typed = [" The storm came at night.", " “Who is there?” asked she.", " Nobody answered.", " The lamp went out."]
@@ -151,7 +152,7 @@ def test_what_was_written_offline_survives_the_page(desks: Desks) -> None:
     desk.type(" long ago")
     expect(desk.saved).to_contain_text("9 changes kept on this device")
     desk.page.close()
-    desks.network.mend()
+    desks.network.heal()
     again = desks.open(story)
     expect(again.text_field).to_contain_text("a time long ago there")
     assert agree(desks, draft, again) == BEGINNING.replace("a time", "a time long ago")
@@ -166,7 +167,7 @@ def test_writing_goes_on_over_a_broken_network(desks: Desks) -> None:
     desk.type(" before")
     desks.network.cut()
     desk.type(" and after")
-    desks.network.mend()
+    desks.network.heal()
     expect(desk.saved).to_have_text("Saved")
     desk.pause()
     assert agree(desks, draft, desk).startswith("Once upon a time before and after there")

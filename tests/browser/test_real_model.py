@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from generator.bundled import NAME
 from tests.browser.desks import Desks, pages_of_one_person, server_behind
-from tests.browser.slow_link import SlowLink
+from tests.rig.fault_proxy import FaultProxy
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.slow]
 WRITES_MS = 180_000
@@ -20,13 +20,12 @@ HAS_WORDS = "count => (document.querySelector('.cm-content')?.innerText ?? '').s
 @pytest.fixture
 def desks(browser: Browser, tmp_path: Path) -> Iterator[Desks]:
     """Those of a server that has torch, unlike the one of the other tests."""
-    network = SlowLink()
     with (
+        FaultProxy(0, "browser") as network,
         server_behind(network, tmp_path, fakes="", real=True) as app,
         pages_of_one_person(app, network, browser, viewport={"width": 1280, "height": 800}) as made,
     ):
         yield made
-    network.close()
 
 
 def test_a_real_model_writes_and_goes_on_from_what_is_typed(desks: Desks) -> None:

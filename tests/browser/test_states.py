@@ -8,14 +8,14 @@ from playwright.sync_api import Browser
 from tests.app.server import AppServer
 from tests.browser.axe import violations
 from tests.browser.desks import pages_of_one_person
-from tests.browser.slow_link import SlowLink
 from tests.browser.states import STATES, State
+from tests.rig.fault_proxy import FaultProxy
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_a_state_is_for_everybody(state: State, app: AppServer, network: SlowLink, browser: Browser) -> None:
+def test_a_state_is_for_everybody(state: State, app: AppServer, network: FaultProxy, browser: Browser) -> None:
     # Colours that are on their way to others would be measured half way.
     with pages_of_one_person(app, network, browser, reduced_motion="reduce") as desks:
         desk = state(desks)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.app.server import AppServer
 from tests.browser.desks import pages_of_one_person
-from tests.browser.slow_link import SlowLink
+from tests.rig.fault_proxy import FaultProxy
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
@@ -20,7 +20,7 @@ TARGETS = """() => [...document.querySelectorAll('button, select, summary, a.chi
   .map(target => [target.innerText || target.ariaLabel, target.getBoundingClientRect().height])"""
 
 
-def test_what_fingers_aim_at_is_large_enough(app: AppServer, network: SlowLink, browser: Browser) -> None:
+def test_what_fingers_aim_at_is_large_enough(app: AppServer, network: FaultProxy, browser: Browser) -> None:
     phone: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     with pages_of_one_person(app, network, browser, **phone) as desks:
         desk = desks.open()

@@ -38,6 +38,8 @@ class Fault:
 
 
 NO_FAULT = Fault()
+BLACK_HOLE = Fault(stalls=WAYS)
+REFUSED = Fault(cuts=WAYS, cut_within=1, refuses=True)
 
 FAULTS = {
     "latency 50 ms": Fault(latency=0.05),
@@ -48,18 +50,18 @@ FAULTS = {
     "cut mid-frame going up": Fault(cuts=(UP,)),
     "cut mid-frame coming down": Fault(cuts=(DOWN,)),
     "reset mid-frame": Fault(cuts=WAYS, resets=True),
-    "black hole": Fault(stalls=WAYS),
+    "black hole": BLACK_HOLE,
     "half-open: the server hears nothing": Fault(swallows=(UP,)),
     "half-open: the page hears nothing": Fault(swallows=(DOWN,)),
-    "refused and cut": Fault(cuts=WAYS, cut_within=1, refuses=True),
+    "refused and cut": REFUSED,
 }
 
 
 class FaultProxy:
-    """Relays `port` to `target`. `strike` lets a fault loose on every connection, `heal` ends it."""
+    """Relays `port` to `target`, which may be told later. `strike` and `cut` harm every connection, `heal` ends it."""
 
     def __init__(self, target: int, seed: str) -> None:
-        self._target, self._random = target, random.Random(seed)
+        self.target, self._random = target, random.Random(seed)
         self.fault = NO_FAULT
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
@@ -85,6 +87,15 @@ class FaultProxy:
         self.fault = NO_FAULT
         self._loop.call_soon_threadsafe(self._reset_torn)
 
+    def cut(self) -> None:
+        """Breaks every connection now and lets none through, until healed."""
+        self.fault = REFUSED
+        self._loop.call_soon_threadsafe(self._reset_all)
+
+    def _reset_all(self) -> None:
+        for link in self._links:
+            link.end(resets=True)
+
     def _reset_torn(self) -> None:
         for link in [link for link in self._links if link.is_torn]:
             link.end(resets=True)
@@ -94,7 +105,7 @@ class FaultProxy:
             _end(writer, resets=True)
             return
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             _end(writer, resets=True)
             return
