@@ -18,7 +18,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from benchmarks.forward import WINDOW, no_vocabulary
-from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill
+from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill, rounds_of
 from generator.engine.families import read_family
 from generator.engine.graph_network import GraphNetwork
 from generator.engine.loop import Loop
@@ -105,7 +105,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     results = {}
     for model_name, model in models():
-        results[model_name] = medians(measurements(model), rounds)
+        results[model_name] = medians(rounds_of(measurements(model), rounds))
         for name, value in results[model_name].items():
             print(f"{model_name:13} {name:48} {value:9.1f}", flush=True)
     device = torch.cuda.get_device_name()

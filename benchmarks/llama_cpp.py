@@ -61,8 +61,8 @@ class LlamaCpp:
 
     def decode(self, streams: int, context: int) -> float:
         """Tokens per second of so many requests together; their prefill is left out."""
-        seconds = [self._seconds(streams, context, count) for count in (1, 2 * TOKENS + 1)]
-        return streams * 2 * TOKENS / (seconds[1] - seconds[0])
+        seconds = [self._seconds(streams, context, count) for count in (1, TOKENS + 1)]
+        return streams * TOKENS / (seconds[1] - seconds[0])
 
     def prefill(self) -> float:
         answer = self._complete(list(range(100, 100 + LONG)), 1, cached=False)

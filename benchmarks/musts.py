@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from benchmarks.record import GPT2, SMOLLM2, Record
@@ -42,18 +43,22 @@ def musts(record: Record) -> Iterator[Must]:
             yield from rows(record[part]["figures"])
 
 
-def ratios(rates: dict[str, float], other: str, streams: Sequence[int], context: int, alone: bool) -> list[float]:
+def ratio(rates: dict[str, list[float]], ours: str, other: str) -> float:
+    """The median of the rounds' ratios: what slowed a round down has slowed both."""
+    return round(median(our / theirs for our, theirs in zip(rates[ours], rates[other], strict=True)), 2)
+
+
+def ratios(rates: dict[str, list[float]], other: str, streams: Sequence[int], context: int, alone: bool) -> list[float]:
     """The engine in 8 bits by `other`, which writes one text after another if `alone`."""
-
-    def rate_of_other(count: int) -> float:
-        which = "" if alone else f", {count} streams"
-        return rates[f"{other}{which}, {context} tokens before"]
-
-    return [round(rates[f"int8, {n} streams, {context} tokens before"] / rate_of_other(n), 1) for n in streams]
+    before = f"{context} tokens before"
+    return [
+        ratio(rates, f"int8, {n} streams, {before}", f"{other}{'' if alone else f', {n} streams'}, {before}")
+        for n in streams
+    ]
 
 
 def _forward(figures: Any) -> Iterator[Must]:
-    rates, generate = figures["tokens_per_second"], "transformers.generate"
+    rates, generate = figures["each_round"], "transformers.generate"
     few, many = [ratios(rates[GPT2], generate, (1, 16, 32), tokens, alone=True) for tokens in (64, 768)]
     yield Must(
         "GPT-2, times `transformers.generate`, 64 tokens before; 1 / 16 / 32 streams", few, (3.5, 20, 24), (5, 35, 45)
@@ -62,8 +67,7 @@ def _forward(figures: Any) -> Iterator[Must]:
     smol = rates[SMOLLM2]
     if "llama.cpp, 1 streams, 64 tokens before" in smol:
         of_llama = ratios(smol, "llama.cpp", (1, 16), 64, alone=False)
-        prefill = "prefill of 768 tokens"
-        of_llama.append(round(smol[f"int8, {prefill}"] / smol[f"llama.cpp, {prefill}"], 1))
+        of_llama.append(ratio(smol, "int8, prefill of 768 tokens", "llama.cpp, prefill of 768 tokens"))
         yield Must("SmolLM2, times llama.cpp Q8_0; 1 / 16 streams / prefill", of_llama, (0.7, 1.5, 3), (1.1, 3, 5))
 
 

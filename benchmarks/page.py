@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +22,7 @@ from tests.app.live_page import create_story
 from tests.app.server import running_server
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.desk_page import DeskPage
+from tests.browser.heap import heap_mb, live_objects
 
 WORDS = 100_000
 PARAGRAPH = "The keeper of the light went down to the sea and did not look back at the tower. " * 5
@@ -42,13 +44,6 @@ PLACES = {"in the middle": 0.5, "at the end": 1.0}
 
 def long_text() -> str:
     return "\n".join([PARAGRAPH.strip()] * (WORDS // len(PARAGRAPH.split())))
-
-
-def heap_mb(session: CDPSession) -> float:
-    """What is in use after the rubbish is gone."""
-    session.send("HeapProfiler.collectGarbage")
-    used: float = session.send("Runtime.getHeapUsage")["usedSize"]
-    return round(used / 2**20, 1)
 
 
 def summary(milliseconds: list[float]) -> dict[str, float]:
@@ -91,7 +86,7 @@ def scroll(page: Page) -> None:
         page.wait_for_timeout(25)
 
 
-def measure(desk: DeskPage, session: CDPSession, minutes: float) -> dict[str, Any]:
+def measure(desk: DeskPage, session: CDPSession, texts: Callable[[], list[str]], minutes: float) -> dict[str, Any]:
     page = desk.page
     began = time.monotonic()
     expect(page.locator(".cm-content[contenteditable=true]")).to_have_count(3, timeout=OPENS_MS)
@@ -106,9 +101,17 @@ def measure(desk: DeskPage, session: CDPSession, minutes: float) -> dict[str, An
     page.keyboard.type("dragon", delay=90)
     found["long_tasks_finding_ms"] = long_tasks(page, lambda: page.wait_for_timeout(3_000))
     page.keyboard.press("Escape")
+    kept = [what_is_kept(session, texts())]
     found["heap_mb_by_minute"] = heap_series(page, session, began + minutes * 60)
+    found["kept"] = [*kept, what_is_kept(session, texts())]
     found["heap_mb_of_a_new_page"] = heap_of_a_new_page(page, session)
     return found
+
+
+def what_is_kept(session: CDPSession, texts: list[str]) -> dict[str, int]:
+    """Objects, and the lines and text that they may well be for: the editor keeps the height of every line it drew."""
+    lines, units = sum(text.count("\n") for text in texts), sum(map(len, texts))
+    return {"objects": live_objects(session), "lines": lines, "units": units}
 
 
 def heap_of_a_new_page(page: Page, session: CDPSession) -> float:
@@ -144,7 +147,9 @@ def main(minutes: float) -> None:
         story = create_story(server.port, server.cookie, prompt=long_text(), drafts=3)
         desk = DeskPage(context.new_page(), address)
         desk.page.goto(f"{address}/#/story/{story['id']}")
-        found = measure(desk, context.new_cdp_session(desk.page), minutes)
+        drafts = [draft["id"] for draft in story["drafts"]]
+        session = context.new_cdp_session(desk.page)
+        found = measure(desk, session, lambda: [server.text(draft) for draft in drafts], minutes)
         # Before the server stops: a busy machine may take too long for that, and half an hour would be lost.
         print(json.dumps({"words": WORDS, "minutes": minutes, **found}), flush=True)
         browser.close()

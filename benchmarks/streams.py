@@ -13,7 +13,8 @@ from generator.engine.model_runner import ModelRunner
 from generator.engine.runner import Row
 
 SHORT, LONG = 64, 768
-TOKENS, CHUNK = 8, 256
+# Eight tokens were too few: two runs on the same quiet machine differed by a third.
+TOKENS, CHUNK = 24, 256
 
 
 def never() -> bool:
@@ -65,10 +66,14 @@ def generate(model: PreTrainedModel, context: int, tokens: int = TOKENS) -> floa
     return tokens / (seconds(tokens + 1) - seconds(1))
 
 
-def medians(measurements: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+def rounds_of(measurements: dict[str, Callable[[], float]], count: int) -> dict[str, list[float]]:
     """All are measured in turn, again and again, so that what else the machine does meets all of them."""
     found: dict[str, list[float]] = {name: [] for name in measurements}
-    for _ in range(rounds):
+    for _ in range(count):
         for name, measure in measurements.items():
-            found[name].append(measure())
-    return {name: round(statistics.median(values), 1) for name, values in found.items()}
+            found[name].append(round(measure(), 1))
+    return found
+
+
+def medians(rounds: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(values) for name, values in rounds.items()}

@@ -35,8 +35,8 @@ MOST_UNSENT = 60
 
 
 class Typist(threading.Thread):
-    """Types letter after letter at random places until told to stop; waits where very much is unsent, since each
-    letter then costs this process more than the server."""
+    """Types letter after letter at random places until told to stop, or until there are no more that nobody else types;
+    waits where very much is unsent, since each letter then costs this process more than the server."""
 
     def __init__(self, page: StubbornPage, first: int, seed: str) -> None:
         super().__init__(daemon=True)
@@ -45,8 +45,8 @@ class Typist(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        while not self._stopped.wait(self._random.random() * 0.15):
-            if len(self.page.unconfirmed) > MOST_UNSENT:
+        while not self._stopped.wait(self._random.random() * 0.2):
+            if len(self.page.unconfirmed) > MOST_UNSENT or len(self.typed) == LETTERS:
                 continue
             letter = chr(self._first + len(self.typed))
             at = self._random.choice([None, self._random.randrange(len(self.page.text) + 1)])

@@ -1,71 +1,87 @@
 """Attention: a few tokens of one sequence over what its slot holds, for one head of keys.
 
-Knows nothing of layers or of how slots are chosen.
+Owns the room it computes in. Knows nothing of layers or of how slots are chosen.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.product import multiply
-from generator.engine.int8.rows import softmax
-from generator.engine.int8.vectors import GROUP, LANES, add, add_products, load_scaled, store, zeros
+from generator.engine.int8.product import Floats, multiply
+from generator.engine.int8.rows import product_to_16_bits, softmax, to_16_bits
+from generator.engine.int8.vectors import GROUP, LANES
 
 # So many tokens of a sequence attend together, if it has so many.
 TOKENS = 8
 
 
+class Room(NamedTuple):
+    """Of each thread, for as many queries as attend together: the `queries` `[queries * dims]` in 16 bits; their
+    `scores` `[queries * window]` and the sums of those, `totals`; the `weights` that scores become, in 16 bits;
+    `factors`, which belong to whatever has 16 bits; the `means` of values `[queries * dims]`. `ones` has as many as a
+    head's values would have scales."""
+
+    queries: npt.NDArray[np.int16]
+    scores: Floats
+    totals: Floats
+    weights: npt.NDArray[np.int16]
+    factors: Floats
+    means: Floats
+    ones: Floats
+
+
+def new_room(threads: int, queries: int, dims: int, window: int) -> Room:
+    return Room(
+        queries=np.zeros((threads, queries * dims), np.int16),
+        scores=np.zeros((threads, queries * window), np.float32),
+        totals=np.zeros((threads, queries), np.float32),
+        weights=np.zeros((threads, queries * window), np.int16),
+        factors=np.zeros((threads, queries), np.float32),
+        means=np.zeros((threads, queries * dims), np.float32),
+        ones=np.ones(window // GROUP * LANES, np.float32),
+    )
+
+
 @compiled
-def attend(stored, head_at, window, dims, position, queries, factors, num_tokens, group, scores, out):
-    """`queries` `[tokens * group, dims]` in 16 bits, each with its factor, for tokens at `position` and on. Writes
-    `out`, as large; overwrites `scores` `[tokens * group, window]` and the factors."""
+def put_query(room, thread, row, query):
+    dims = query.size
+    factor = to_16_bits(query, room.queries[thread, row * dims : (row + 1) * dims])
+    room.factors[thread, row] = factor / np.float32(np.sqrt(dims))
+
+
+@compiled
+def attend(stored, head_at, window, dims, position, room, thread, num_tokens, group):
+    """Of `[tokens * group]` queries, for tokens at `position` and on; their means are left in the room."""
     visible, rows = position + num_tokens, num_tokens * group
-    blocks = -(-visible // LANES)
+    scores, weights, factors, totals = (
+        room.scores[thread],
+        room.weights[thread],
+        room.factors[thread],
+        room.totals[thread],
+    )
     multiply(
-        scores, 0, window, queries, 0, factors, rows, dims,
-        stored.keys, head_at, stored.key_scales, head_at // GROUP, 0, blocks,
+        scores, 0, window, room.queries[thread], 0, factors, rows, dims,
+        stored.keys, head_at, stored.key_scales, head_at // GROUP, 0, -(-visible // LANES),
     )  # fmt: skip
     for row in range(rows):
-        begin, end = row * window, row * window + blocks * LANES
-        seen = begin + position + row // group + 1
-        factors[row] = np.float32(1) / softmax(scores[begin:seen])
-        scores[seen:end] = 0
-    for block in range(dims // LANES):
-        at, scales_at = head_at + block * window * LANES, head_at // GROUP + block * LANES // GROUP * window
-        row = 0
-        while rows - row >= 8:
-            sums = _sums(stored, at, scales_at, visible, scores, row * window, window, zeros(8))
-            store(out, row * dims + block * LANES, dims, sums, factors, row)
-            row += 8
-        while rows - row >= 3:
-            sums_of_3 = _sums(stored, at, scales_at, visible, scores, row * window, window, zeros(3))
-            store(out, row * dims + block * LANES, dims, sums_of_3, factors, row)
-            row += 3
-        while row < rows:
-            sum_of_1 = _sum(stored, at, scales_at, blocks * LANES, scores, row * window)
-            store(out, row * dims + block * LANES, dims, sum_of_1, factors, row)
-            row += 1
-
-
-@compiled
-def _sums(stored, at, scales_at, visible, scores, scores_at, window, sums):
-    """Values weighed by scores, for as many rows as `sums` has."""
-    for position in range(visible):
-        values = load_scaled(stored.values, at + position * LANES, stored.value_scales[scales_at + position])
-        sums = add_products(sums, scores, scores_at + position, window, values)
-    return sums
-
-
-@compiled
-def _sum(stored, at, scales_at, padded, scores, scores_at):
-    """The same for one row: several sums side by side, since each has to wait for what was last added to it."""
-    first, second, third, fourth = zeros(1), zeros(1), zeros(1), zeros(1)
-    for position in range(0, padded, 4):
-        place, scale, score = at + position * LANES, scales_at + position, scores_at + position
-        values, scales = stored.values, stored.value_scales
-        first = add_products(first, scores, score, 0, load_scaled(values, place, scales[scale]))
-        second = add_products(second, scores, score + 1, 0, load_scaled(values, place + LANES, scales[scale + 1]))
-        third = add_products(third, scores, score + 2, 0, load_scaled(values, place + 2 * LANES, scales[scale + 2]))
-        fourth = add_products(fourth, scores, score + 3, 0, load_scaled(values, place + 3 * LANES, scales[scale + 3]))
-    return add(add(first, second), add(third, fourth))
+        totals[row] = softmax(scores[row * window : row * window + position + row // group + 1])
+    inputs = -(-visible // GROUP) * GROUP
+    for part in range(dims // GROUP):
+        scales_at = head_at // GROUP + part * window
+        for row in range(rows):
+            seen, begin = position + row // group + 1, row * inputs
+            seen_scores = scores[row * window : row * window + seen]
+            # The values' scales become part of the weights, so that values are multiplied as any weight is.
+            seen_scales = stored.value_scales[scales_at : scales_at + seen]
+            factor = product_to_16_bits(seen_scores, seen_scales, weights[begin : begin + seen])
+            factors[row] = factor / totals[row]
+            weights[begin + seen : begin + inputs] = 0
+        for block in range(part * GROUP // LANES, (part + 1) * GROUP // LANES):
+            multiply(
+                room.means[thread], block * LANES, dims, weights, 0, factors, rows, inputs,
+                stored.values, head_at + block * window * LANES, room.ones, 0, 0, 1,
+            )  # fmt: skip

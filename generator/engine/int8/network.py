@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from generator.engine.families import ModelWeights
-from generator.engine.int8.attention import TOKENS
+from generator.engine.int8.attention import TOKENS, new_room
 from generator.engine.int8.layout import lay_out, shape_of
 from generator.engine.int8.product import padded
 from generator.engine.int8.slots import Slots
 from generator.engine.int8.team import team_of
-from generator.engine.int8.vectors import GROUP
-from generator.engine.int8.walk import PHASES, Desk, Shape, Step, finish, walk
+from generator.engine.int8.vectors import GROUP, LANES
+from generator.engine.int8.walk import PHASES, Desk, Pieces, Shape, Step, Whole, finish, walk
 from generator.engine.runner import Interrupted, Row
 
 
@@ -34,7 +34,7 @@ class Int8Network:
         # Half precision loses less than the weights do, and is what most models are kept in.
         self._embedding = model.embedding.half().numpy()
         self._positions = None if model.positions is None else model.positions.numpy().copy()
-        self._desk = _new_desk(self._shape, self._num_layers, 1, 1, threads)
+        self._desk = _new_desk(self._shape, self._num_layers, 1, GROUP, threads)
         self._compile()
 
     def _compile(self) -> None:
@@ -53,19 +53,23 @@ class Int8Network:
         return Slots(self._num_layers, num_slots, self._shape.kv_heads, self._shape.head_dim, window)
 
     def logits(self, rows: AnySequence[Row], slots: Slots, should_stop: Callable[[], bool]) -> torch.Tensor:
-        self._compute(rows, slots, should_stop)
         ends = np.cumsum([len(row.token_ids) for row in rows]) - 1
-        return self._logits_of([int(end) for row, end in zip(rows, ends, strict=True) if row.wants_logits])
+        wanted = [int(end) for row, end in zip(rows, ends, strict=True) if row.wants_logits]
+        self._compute(rows, wanted, slots, should_stop)
+        return self._logits_of(len(wanted))
 
     def passage_logits(self, token_ids: AnySequence[int]) -> torch.Tensor:
-        self._compute([Row(0, token_ids, 0, True)], self.new_slots(1, len(token_ids)), lambda: False)
-        return self._logits_of(range(len(token_ids)))
+        count = len(token_ids)
+        self._compute([Row(0, token_ids, 0, True)], range(count), self.new_slots(1, count), lambda: False)
+        return self._logits_of(count)
 
-    def _compute(self, rows: AnySequence[Row], slots: Slots, should_stop: Callable[[], bool]) -> None:
-        """All layers; leaves the tokens' hidden rows on the desk."""
-        step = _step_of(rows)
+    def _compute(
+        self, rows: AnySequence[Row], wanted: AnySequence[int], slots: Slots, should_stop: Callable[[], bool]
+    ) -> None:
+        """All layers; leaves the hidden rows of the wanted tokens first on the desk."""
+        step = _step_of(rows, wanted)
         count, shape = len(step.slots), self._shape._replace(slots=len(slots.lengths), window=slots.window)
-        if count > len(self._desk.factors) or slots.window > self._desk.scores.shape[1] // _queries_of(shape):
+        if count > len(self._desk.factors) or slots.window > len(self._desk.room.ones) // LANES * GROUP:
             self._desk = _new_desk(shape, self._num_layers, count, slots.window, self._team.count)
         hidden = self._embedding[[token_id for row in rows for token_id in row.token_ids]].astype(np.float32)
         if self._positions is not None:
@@ -78,12 +82,11 @@ class Int8Network:
                 raise Interrupted
             self._run(walk, shape, self._weights, slots.stored, step, self._desk, first, first + at_once)
 
-    def _logits_of(self, wanted: AnySequence[int]) -> torch.Tensor:
-        """The logits of these tokens of the step that was computed last."""
+    def _logits_of(self, count: int) -> torch.Tensor:
+        """The logits of the first `count` hidden rows on the desk."""
         outputs = padded(self._vocabulary_size)
-        logits = np.empty(len(wanted) * outputs, np.float32)
-        hidden = self._desk.hidden.reshape(-1, self._shape.width)[list(wanted)].ravel()
-        self._run(finish, self._shape, self._weights, self._desk._replace(hidden=hidden), logits, outputs, len(wanted))
+        logits = np.empty(count * outputs, np.float32)
+        self._run(finish, self._shape, self._weights, self._desk, logits, outputs, count)
         return torch.from_numpy(logits.reshape(-1, outputs)[:, : self._vocabulary_size])
 
     def _run(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -91,7 +94,7 @@ class Int8Network:
         self._team.run(lambda thread: function(*arguments, thread, self._team.count))
 
 
-def _step_of(rows: AnySequence[Row]) -> Step:
+def _step_of(rows: AnySequence[Row], wanted: AnySequence[int]) -> Step:
     slots = [row.slot for row in rows for _ in row.token_ids]
     positions = [row.past + offset for row in rows for offset in range(len(row.token_ids))]
     firsts: list[int] = []
@@ -102,7 +105,13 @@ def _step_of(rows: AnySequence[Row]) -> Step:
         firsts += range(begin, end, TOKENS)
         counts += [min(TOKENS, end - first) for first in range(begin, end, TOKENS)]
         begin = end
-    return Step(*(np.array(numbers, np.int64) for numbers in (slots, positions, firsts, counts)))
+    pieces = Pieces(_whole(firsts), _whole(counts), _whole(firsts))
+    alone = Pieces(_whole(wanted), _whole([1] * len(wanted)), _whole(range(len(wanted))))
+    return Step(_whole(slots), _whole(positions), pieces, alone if len(wanted) < begin else pieces, _whole(wanted))
+
+
+def _whole(numbers: AnySequence[int]) -> Whole:
+    return np.array(numbers, np.int64)
 
 
 def _queries_of(shape: Shape) -> int:
@@ -111,7 +120,7 @@ def _queries_of(shape: Shape) -> int:
 
 
 def _new_desk(shape: Shape, num_layers: int, count: int, window: int, threads: int) -> Desk:
-    attended, queries = shape.heads * shape.head_dim, _queries_of(shape)
+    attended = shape.heads * shape.head_dim
     qkv = attended + 2 * shape.kv_heads * shape.head_dim
     return Desk(
         hidden=np.zeros(count * shape.width, np.float32),
@@ -119,9 +128,6 @@ def _new_desk(shape: Shape, num_layers: int, count: int, window: int, threads: i
         narrow=np.zeros(count * max(shape.width, attended), np.float32),
         rows=np.zeros(count * max(shape.width, attended, shape.inner), np.int16),
         factors=np.zeros(count, np.float32),
-        queries=np.zeros((threads, queries * shape.head_dim), np.int16),
-        query_factors=np.zeros((threads, queries), np.float32),
-        scores=np.zeros((threads, queries * window), np.float32),
-        weighed=np.zeros((threads, queries * shape.head_dim), np.float32),
+        room=new_room(threads, _queries_of(shape), shape.head_dim, window),
         board=np.zeros(1 + 2 * PHASES * num_layers, np.int64),
     )

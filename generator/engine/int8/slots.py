@@ -1,7 +1,7 @@
 """Slots: keys and values of every sequence in 8 bits, allocated once and written in place.
 
 A head's keys lie as a packed weight does whose outputs are positions, so that scores are a product like any other; its
-values in blocks of sixteen dimensions. 32 dimensions of a position share a scale. Knows nothing of tokens or of who
+values as one whose inputs are positions. 32 dimensions of a position share a scale. Knows nothing of tokens or of who
 holds a slot.
 """
 
@@ -19,7 +19,7 @@ from generator.engine.int8.vectors import GROUP, LANES
 
 class Stored(NamedTuple):
     """All flat. `keys` `[layers, slots, heads, window / 16, head_dim / 2, 16, 2]`, their scales `[…, window / 16,
-    head_dim / 32, 16]`; `values` `[…, head_dim / 16, window, 16]`, their scales `[…, head_dim / 32, window]`."""
+    head_dim / 32, 16]`; `values` `[…, head_dim / 16, window / 2, 16, 2]`, their scales `[…, head_dim / 32, window]`."""
 
     keys: Bytes
     key_scales: Floats
@@ -28,10 +28,10 @@ class Stored(NamedTuple):
 
 
 class Slots:
-    """`lengths[slot]` positions hold something. `window` is filled up to a multiple of sixteen."""
+    """`lengths[slot]` positions hold something. `window` is filled up to whole groups."""
 
     def __init__(self, num_layers: int, num_slots: int, num_heads: int, head_dim: int, window: int) -> None:
-        self.window = -(-window // LANES) * LANES
+        self.window = -(-window // GROUP) * GROUP
         self._limit = window
         self.lengths = [0] * num_slots
         count = num_layers * num_slots * num_heads * head_dim * self.window
@@ -87,5 +87,5 @@ def write(stored, head_at, window, position, key, value):
         scale = peak(numbers) / np.float32(127)
         stored.value_scales[head_at // GROUP + group * window + position] = scale
         for dim in range(GROUP):
-            at = (group * GROUP + dim) // LANES * window + position
-            stored.values[head_at + at * LANES + dim % LANES] = np.int8(np.rint(numbers[dim] / scale))
+            at = ((group * GROUP + dim) // LANES * window + position // 2 * 2) * LANES
+            stored.values[head_at + at + 2 * (dim % LANES) + position % 2] = np.int8(np.rint(numbers[dim] / scale))

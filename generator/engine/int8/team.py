@@ -15,9 +15,9 @@ from queue import SimpleQueue
 from numba import types
 
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.vectors import fetch, fetch_add
+from generator.engine.int8.vectors import fetch, fetch_add, pause
 
-# So often a thread looks whether the others have arrived before it lets others have the processor.
+# So often a thread looks whether the others have arrived before it lets others have the processor: a few microseconds.
 _PATIENCE = 2000
 _let_others = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 
@@ -80,3 +80,4 @@ def meet(board, phase, threads):
         looks += 1
         if looks % _PATIENCE == 0:
             _let_others()
+        pause()

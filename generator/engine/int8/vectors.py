@@ -7,6 +7,7 @@ on a type `Sixteen`; LLVM makes of them what the processor has. Knows nothing of
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from llvmlite import ir
@@ -27,6 +28,11 @@ _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _STEPS = ir.VectorType(ir.IntType(32), LANES)
 _BYTES = ir.VectorType(_BYTE, 2 * LANES)
 _HALVES = ir.VectorType(_HALF, 2 * LANES)
+# What tells a processor that a thread only waits.
+_PAUSES: dict[str, tuple[str, tuple[Any, ...], tuple[Any, ...]]] = {
+    **dict.fromkeys(("x86_64", "amd64"), ("llvm.x86.sse2.pause", (), ())),
+    **dict.fromkeys(("aarch64", "arm64"), ("llvm.aarch64.hint", (_INDEX,), (_INDEX(1),))),
+}
 
 
 class _Vector(types.Type):
@@ -92,30 +98,6 @@ def load(context: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
-def load_scaled(context: Any, array: Any, at: Any, scale: Any) -> Any:
-    """Sixteen bytes of `array` from `at` on, times `scale`."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        layout = ir.VectorType(_BYTE, LANES)
-        steps = _load(context, builder, signature.args[0], arguments[0], arguments[1], layout)
-        numbers = builder.sitofp(builder.sext(steps, _STEPS), _FLOATS)
-        return builder.fmul(numbers, _splat(builder, arguments[2]))
-
-    return sixteen(array, types.intp, types.float32), generate
-
-
-@intrinsic
-def add(context: Any, first: Any, second: Any) -> Any:
-    """The sums of two tuples of vectors."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pairs = [[builder.extract_value(side, row) for side in arguments] for row in range(first.count)]
-        return context.make_tuple(builder, signature.return_type, [builder.fadd(*pair) for pair in pairs])
-
-    return first(first, second), generate
-
-
-@intrinsic
 def add_scaled(context: Any, sums: Any, steps: Any, scales: Any) -> Any:
     """`sums + steps * scales`, where `sums` and `steps` are tuples."""
 
@@ -133,21 +115,6 @@ def add_scaled(context: Any, sums: Any, steps: Any, scales: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, results)
 
     return sums(sums, steps, sixteen), generate
-
-
-@intrinsic
-def add_products(context: Any, sums: Any, factors: Any, at: Any, stride: Any, values: Any) -> Any:
-    """`sums + factors[at + row * stride] * values`, for each row of the tuple `sums`."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        before, array, begin, apart, vector = arguments
-        results = []
-        for row, index in enumerate(_rows(builder, begin, apart, sums.count)):
-            factor = _load(context, builder, signature.args[1], array, index, ir.FloatType())
-            results.append(_fma(builder, _splat(builder, factor), vector, builder.extract_value(before, row)))
-        return context.make_tuple(builder, signature.return_type, results)
-
-    return sums(sums, factors, types.intp, types.intp, sixteen), generate
 
 
 @intrinsic
@@ -247,3 +214,16 @@ def fetch(context: Any, array: Any, at: Any) -> Any:
         return builder.load_atomic(place, "acquire", 8)
 
     return types.int64(array, types.intp), generate
+
+
+@intrinsic
+def pause(context: Any) -> Any:
+    """Leave the core to its other thread, if it has one, for some tens of cycles."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        name, kinds, values = _PAUSES.get(platform.machine().lower(), ("llvm.donothing", (), ()))
+        kind = ir.FunctionType(ir.VoidType(), list(kinds))
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), list(values))
+        return context.get_dummy_value()
+
+    return types.void(), generate

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from generator.engine.int8.attention import attend
+from generator.engine.int8.attention import Room, attend, put_query
 from generator.engine.int8.compiling import compiled
 from generator.engine.int8.product import Bytes, Floats, multiply
 from generator.engine.int8.rows import add_to, gate, gelu, layer_norm, rms_norm, to_16_bits, turn
@@ -72,29 +72,36 @@ class Weights(NamedTuple):
     sines: Floats
 
 
+class Pieces(NamedTuple):
+    """Of each piece of a sequence that attends together its first token, how many there are, and the row where the
+    first one's means are put."""
+
+    firsts: Whole
+    counts: Whole
+    rows: Whole
+
+
 class Step(NamedTuple):
-    """Of each token its slot and position. Of each piece of a sequence that attends together its first token and how
-    many there are."""
+    """Of each token its slot and position; what attends in all layers but the last, and in that one. There only tokens
+    go on whose logits are `wanted`: of the others it needs keys and values. In the end their hidden rows come first."""
 
     slots: Whole
     positions: Whole
-    firsts: Whole
-    counts: Whole
+    pieces: Pieces
+    last_pieces: Pieces
+    wanted: Whole
 
 
 class Desk(NamedTuple):
     """Room to compute in. By token: `hidden`, what each layer adds to; `wide` and `narrow`, what is computed on the
-    way; `rows` with `factors`, what is multiplied. By thread: what attention needs. `board` is the team's."""
+    way; `rows` with `factors`, what is multiplied. `room` is attention's, `board` the team's."""
 
     hidden: Floats
     wide: Floats
     narrow: Floats
     rows: npt.NDArray[np.int16]
     factors: Floats
-    queries: npt.NDArray[np.int16]
-    query_factors: Floats
-    scores: Floats
-    weighed: Floats
+    room: Room
     board: Whole
 
 
@@ -115,7 +122,12 @@ def walk(shape, weights, stored, step, desk, first, last, thread, threads):
         _product(desk.wide, weights, place[2], place[3], desk, shape.width, outputs, becomes, count, phase + 1, threads)
         if half % 2 == 0:
             _write(shape, weights, stored, step, desk, layer, qkv, phase + 2, threads)
-            _attend(shape, stored, step, desk, layer, qkv, phase + 3, thread, threads)
+            pieces = step.pieces
+            if layer == weights.places.shape[0] - 2:
+                pieces, count = step.last_pieces, step.wanted.size
+                if thread == 0:
+                    _keep_wanted(desk.hidden, shape.width, step.wanted)
+            _attend(shape, stored, step, pieces, desk, layer, qkv, phase + 3, thread, threads)
         else:
             meet(desk.board, phase + 2, threads)
             meet(desk.board, phase + 3, threads)
@@ -220,26 +232,30 @@ def _write(shape, weights, stored, step, desk, layer, qkv, phase, threads):
 
 
 @compiled
-def _attend(shape, stored, step, desk, layer, qkv, phase, thread, threads):
+def _attend(shape, stored, step, pieces, desk, layer, qkv, phase, thread, threads):
     dims, group = shape.head_dim, shape.heads // shape.kv_heads
-    queries, factors, weighed = desk.queries[thread], desk.query_factors[thread], desk.weighed[thread]
     piece = take(desk.board, phase)
-    while piece < step.firsts.size * shape.kv_heads:
+    while piece < pieces.firsts.size * shape.kv_heads:
         which, head = divmod(piece, shape.kv_heads)
-        first, count = step.firsts[which], step.counts[which]
+        first, count = pieces.firsts[which], pieces.counts[which]
         for row in range(count * group):
             at = (first + row // group) * qkv + (head * group + row % group) * dims
-            factor = to_16_bits(desk.wide[at : at + dims], queries[row * dims : (row + 1) * dims])
-            factors[row] = factor / np.float32(np.sqrt(dims))
-        attend(
-            stored, _head_at(shape, layer, step.slots[first], head), shape.window, dims, step.positions[first],
-            queries, factors, count, group, desk.scores[thread], weighed,
-        )  # fmt: skip
+            put_query(desk.room, thread, row, desk.wide[at : at + dims])
+        head_at = _head_at(shape, layer, step.slots[first], head)
+        attend(stored, head_at, shape.window, dims, step.positions[first], desk.room, thread, count, group)
         for row in range(count * group):
-            at = ((first + row // group) * shape.heads + head * group + row % group) * dims
-            desk.narrow[at : at + dims] = weighed[row * dims : (row + 1) * dims]
+            at = ((pieces.rows[which] + row // group) * shape.heads + head * group + row % group) * dims
+            desk.narrow[at : at + dims] = desk.room.means[thread, row * dims : (row + 1) * dims]
         piece = take(desk.board, phase)
     meet(desk.board, phase, threads)
+
+
+@compiled
+def _keep_wanted(hidden, width, wanted):
+    """None of them is moved on, so none is overwritten before it was moved."""
+    for row in range(wanted.size):
+        begin = wanted[row] * width
+        hidden[row * width : (row + 1) * width] = hidden[begin : begin + width]
 
 
 @compiled
