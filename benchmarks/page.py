@@ -115,7 +115,7 @@ def what_is_kept(session: CDPSession, texts: list[str]) -> dict[str, int]:
 
 
 def heap_of_a_new_page(page: Page, session: CDPSession) -> float:
-    """What the same texts take in a page that has just opened them: all that the old page has more has piled up."""
+    """What the same texts take in a page that has just opened them, has run little of its code and drawn few lines."""
     page.get_by_role("button", name="Pause all").click()
     page.reload()
     expect(page.locator(".cm-content[contenteditable=true]")).to_have_count(3, timeout=OPENS_MS)
