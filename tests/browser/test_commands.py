@@ -87,6 +87,7 @@ def test_continue_from_here_keeps_what_follows(desks: Desks) -> None:
     desk.button("Continue from here").click()
     expect(desk.button("Pause")).to_be_visible()
     desk.wait_for_words()
+    expect(desk.button("Back to the end")).to_have_count(0)
     desk.pause()
     text = desks.server_text(draft)
     assert text.startswith("It was a dark night.")

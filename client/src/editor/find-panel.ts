@@ -19,6 +19,7 @@ export function findPanel(view: EditorView): Panel {
   const search = field("Find", query.search)
   search.setAttribute("main-field", "true")
   const replace = field("Replace with", query.replace)
+  replace.className = "with"
   const found = document.createElement("output")
   const counter = new HitCounter(() => tell())
   const tell = () => (found.textContent = getSearchQuery(view.state).search ? describe(counter.hits, view.state) : "")
@@ -33,9 +34,9 @@ export function findPanel(view: EditorView): Panel {
   const dom = document.createElement("div")
   dom.className = "find"
   dom.setAttribute("role", "search")
-  dom.append(search, found, button(view, "Previous", findPrevious), button(view, "Next", findNext))
-  dom.append(replace, button(view, "Replace", replaceNext), button(view, "Replace all", replaceAll))
-  dom.append(button(view, "Close", closeSearchPanel))
+  dom.append(search, found, button(view, "Previous", "step", findPrevious), button(view, "Next", "step", findNext))
+  dom.append(replace, button(view, "Replace", "with", replaceNext), button(view, "Replace all", "with", replaceAll))
+  dom.append(button(view, "Close", "close", closeSearchPanel))
   dom.onkeydown = (event) => {
     if (runScopeHandlers(view, event, "search-panel")) event.preventDefault()
     else if (event.key === "Enter" && event.target === search) act(event, view, event.shiftKey ? findPrevious : findNext)
@@ -72,10 +73,11 @@ function field(label: string, value: string): HTMLInputElement {
   return input
 }
 
-function button(view: EditorView, label: string, command: Command): HTMLButtonElement {
+/** `row` says where a narrow screen shows it. */
+function button(view: EditorView, label: string, row: "close" | "step" | "with", command: Command): HTMLButtonElement {
   const made = document.createElement("button")
   made.type = "button"
-  made.className = "button"
+  made.className = `button ${row}`
   made.textContent = label
   made.onclick = () => command(view)
   return made

@@ -35,6 +35,16 @@ export const storyTheme = EditorView.theme({
   },
   ".find .button": { padding: "5px 11px", fontSize: "12.5px" },
   ".find output": { minWidth: "70px", color: "var(--quiet)", fontSize: "12px" },
+  // Three rows: what is sought, the way through what is found, what comes in its place.
+  "@media (max-width: 719px)": {
+    ".find": { display: "grid", gridTemplateColumns: "auto auto minmax(0, 1fr) auto auto", padding: "9px 12px" },
+    ".find input": { gridArea: "1 / 1 / auto / span 4" },
+    ".find .close": { gridArea: "1 / 5" },
+    ".find .step": { gridRow: "2" },
+    ".find output": { gridArea: "2 / 3 / auto / span 3", textAlign: "right" },
+    ".find .with": { gridRow: "3" },
+    ".find input.with": { gridArea: "3 / 1 / auto / span 3" },
+  },
   ".cm-searchMatch": { background: "color-mix(in srgb, var(--selection) 60%, transparent)" },
   ".cm-searchMatch-selected": { background: "var(--selection)", outline: "1px solid var(--quiet)" },
   ".cm-panels-top": { borderBottom: "1px solid var(--line)" },

@@ -17,7 +17,7 @@ export function deskCommands(desk: Desk, theme: ThemeChoice, panels: Panels): re
   return [
     { id: "toggle", name: "Start or pause", keys: "Mod+Enter", explains: "Lets the model write, or stops it", can: open, run: () => void desk.toggle() },
     { id: "retry", name: "Retry", keys: "Alt+R", explains: "Writes the last stretch again, differently", can: open, run: () => void desk.retry() },
-    { id: "rewind", name: "Undo model", keys: "Alt+Z", explains: "Takes back what the model wrote last, and keeps it as a version", can: open, run: () => void desk.rewind() },
+    { id: "rewind", name: "Undo model", keys: "Alt+Z", explains: "Pauses, and takes back what the model wrote last; it is kept as a version", can: open, run: () => void desk.rewind() },
     { id: "from-here", name: "Continue from here", keys: "Alt+H", explains: "Keeps what follows the caret as a version, and writes on from the caret", can: open, run: () => void desk.continueFromHere() },
     { id: "end", name: "Back to the end", keys: "Alt+E", explains: "Shows where the text grows, and follows it", can: open, run: () => desk.active?.toEnd() },
     { id: "find", name: "Find and replace", keys: "Mod+F", explains: "In all of the text", can: open, run: () => desk.active?.find() },

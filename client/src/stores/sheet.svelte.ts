@@ -171,6 +171,7 @@ export class Sheet {
       if (!cut) return
     }
     await this.start()
+    this.toEnd()
   }
 
   /** What may come at the end of the text, by falling probability; nothing while that can't be said. */
@@ -191,8 +192,9 @@ export class Sheet {
     await this.command("retry", { draft: this.draft, revision: this.revision })
   }
 
-  /** Takes back the model's last stretch. */
+  /** Takes back the model's last stretch. A model that went on at once would seem to undo the undoing. */
   async rewind(): Promise<void> {
+    if (this.running) await this.pause()
     await this.document?.settled(SETTLE_MS)
     await this.command("rewind", { draft: this.draft, revision: this.revision })
   }
