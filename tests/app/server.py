@@ -17,7 +17,7 @@ import psutil
 from tests.app.live_page import LivePage, ask, cookie_of, create_story
 
 ROOT = Path(__file__).resolve().parents[2]
-FAKES = "instant,paced-30,raises-40,crash-60,slow-load"
+FAKES = "instant,paced-30,raises-1,raises-40,crash-60,slow-load"
 
 
 @dataclass

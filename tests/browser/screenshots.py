@@ -26,6 +26,8 @@ HAS_WORDS = "count => (document.querySelector('.cm-content')?.innerText ?? '').s
 WRITES_MS = 180_000
 SIZES = ((360, 740), (1440, 900), (2560, 1300))
 QUALITY = 80
+# Those that the states need; each has a chip of its own in the pictures.
+FAKES = "instant,paced-30,raises-1,slow-load"
 SCHEMES = ("light", "dark")
 
 
@@ -82,7 +84,7 @@ def main(wanted: list[str]) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        with FaultProxy(0, "pictures") as network, server_behind(network, Path(data), real=True) as server:
+        with FaultProxy(0, "pictures") as network, server_behind(network, Path(data), fakes=FAKES, real=True) as server:
             load_bundled(server)
             for state in STATES:
                 if not wanted or state.__name__ in wanted:

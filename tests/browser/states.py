@@ -19,6 +19,7 @@ BEGINNING = (
     "Once upon a time, in a village by the sea, there lived a lighthouse keeper who never slept on the night of the"
     " first storm.\n\nSuddenly the green dragon sneezed, and every window in the tower rang like a bell."
 )
+SHORT_PREMISE = "A lighthouse keeper finds a letter in a bottle. Tell it in five sentences."
 LETTER = "The letter had been in the drawer for forty years before anyone thought to"
 State = Callable[[Desks], DeskPage]
 
@@ -111,21 +112,20 @@ def limit_reached(desks: Desks) -> DeskPage:
 
 def ended(desks: Desks) -> DeskPage:
     """It may end at once: whether it starts is not looked at."""
-    story, _ = desks.story(prompt=BEGINNING, model="Fake instant", sampling={"stop_at_end": True})
+    model = "Fake instant" if desks.writer == "Fake" else desks.writer
+    sampling = {"stop_at_end": True, "seed": 3}
+    story, _ = desks.story(mode="prompt", prompt=SHORT_PREMISE, model=model, sampling=sampling)
     desk = desks.open(story)
     desk.button("Start").click()
     return says(desk, "ended the story")
 
 
 def failed(desks: Desks) -> DeskPage:
-    story, _ = desks.story(prompt=BEGINNING, model="Fake raises-40")
-    desk = desks.open(story)
+    """Of a model that takes over from one that does not fail."""
+    desk = writing(desks)
+    desk.pause()
+    desk.page.get_by_role("combobox", name="Model that writes").select_option("Fake raises-1")
     desk.button("Start").click()
-    # It raises at one of its first forty steps, wherever those went.
-    for _ in range(40):
-        if desk.doing.first.inner_text() == "stopped":
-            break
-        desk.page.wait_for_timeout(250)
     expect(desk.page.get_by_role("alert")).to_be_visible()
     expect(desk.button("Try again")).to_be_visible()
     return desk
