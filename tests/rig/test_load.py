@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.app.server import ROOT, AppServer, running_server
-from tests.rig.figures import new_seed, share, show
+from tests.rig.figures import hub_lag, new_seed, share, show
 from tests.web.raw_page import RawPage, ask, cookie_of
 
 pytestmark = pytest.mark.app
@@ -30,21 +29,11 @@ def crowd(app: AppServer, connected: int, writing: int, seconds: float) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "tests.rig.load", str(app.port), *map(str, figures)]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=seconds + 300, check=True)
     found: dict[str, Any] = json.loads(ended.stdout)
-    lag = hub_lag(app)
+    lag = hub_lag(app.port)
     show("load", seed, connected=connected, writing=writing, seconds=seconds, hub_lag_below_ms=lag, **found)
     assert (found["lost"], found["divergent"]) == (0, 0)
     assert found["edits"] > writing
     assert found["chunks"] > writing
-
-
-def hub_lag(app: AppServer) -> dict[str, float]:
-    """Bounds on how late the loop was, from the histogram's buckets."""
-    text = ask(app.port, "GET", "/metrics").body.decode()
-    buckets = [(float(at), float(n)) for at, n in re.findall(r'story_hub_lag_seconds_bucket{le="([^"]+)"} (\S+)', text)]
-    total = buckets[-1][1]
-    return {
-        name: next(at for at, n in buckets if n >= part * total) * 1000 for name, part in [("p99", 0.99), ("max", 1)]
-    }
 
 
 def test_a_few_write_and_many_watch(app: AppServer) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import websocket
 
-from tests.rig.figures import new_seed, share, show
+from tests.rig.figures import hub_lag, new_seed, share, show
 from tests.web.conftest import EdgeServer
 from tests.web.edge_server import DRAFT
 from tests.web.raw_page import RawPage
@@ -78,7 +78,8 @@ def send_frames(edge: EdgeServer, count: int) -> None:
                 cut_off += not send_some(hostile, chance)
             assert honest.call("start", {"draft": DRAFT})["ok"]
         grown = process.memory_info().rss - before
-    show("random frames", seed, mode=edge.mode, frames=count, cut_off=cut_off, grown_kb=grown // 1024)
+    figures = {"frames": count, "cut_off": cut_off, "grown_kb": grown // 1024}
+    show("random frames", seed, mode=edge.mode, **figures, hub_lag_below_ms=hub_lag(edge.port))
     assert grown < 30 * 2**20
 
 

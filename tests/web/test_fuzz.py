@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.rig.figures import share, show
+from tests.rig.figures import hub_lag, share, show
 from tests.web.conftest import EdgeServer
 from tests.web.edge_server import DRAFT
 from tests.web.raw_page import RawPage
@@ -63,7 +63,7 @@ def malformed(random_: random.Random, draft: str) -> str:
 def test_malformed_events_are_answered_and_change_nothing(edge: EdgeServer) -> None:
     with edge.page() as page:
         before = page.call("start", {"draft": DRAFT})["epoch"]
-        send_malformed(page, DRAFT)
+        send_malformed(page, edge.port, DRAFT)
         assert page.call("start", {"draft": DRAFT})["epoch"] == before, "the desk was never called"
 
 
@@ -71,18 +71,18 @@ def test_malformed_events_are_answered_and_change_nothing(edge: EdgeServer) -> N
 def test_very_many_malformed_events_change_nothing(edge: EdgeServer) -> None:
     with edge.page() as page:
         before = page.call("start", {"draft": DRAFT})["epoch"]
-        send_malformed(page, DRAFT, share(LONG_EVENTS))
+        send_malformed(page, edge.port, DRAFT, share(LONG_EVENTS))
         assert page.call("start", {"draft": DRAFT})["epoch"] == before, "the desk was never called"
 
 
-def send_malformed(page: RawPage, draft: str, events: int = EVENTS_IN_ALL) -> None:
+def send_malformed(page: RawPage, port: int, draft: str, events: int = EVENTS_IN_ALL) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201  # shown when the test fails
     random_ = random.Random(seed)
     for batch in range(events // BATCH):
         first_id = 1000 + batch * BATCH
         send_batch(page, {first_id + n: malformed(random_, draft) for n in range(BATCH)})
-    show("malformed events", seed, events=events, answered=events)
+    show("malformed events", seed, events=events, answered=events, hub_lag_below_ms=hub_lag(port))
 
 
 def send_batch(page: RawPage, sent: dict[int, str]) -> None:

@@ -139,7 +139,7 @@ def test_malformed_events_change_nothing_that_is_kept(mode: str, tmp_path: Path)
         draft = new_draft(port, cookie)
         with RawPage(port, cookie) as page:
             before = page.call("open", {"draft": draft}), ask(port, "GET", "/api/stories", Cookie=cookie).json
-            send_malformed(page, draft)
+            send_malformed(page, port, draft)
             after = page.call("open", {"draft": draft}), ask(port, "GET", "/api/stories", Cookie=cookie).json
     assert after == before
 
