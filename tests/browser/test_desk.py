@@ -9,6 +9,10 @@ from generator.sampling_settings import SamplingSettings
 from tests.browser.desks import Desks
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
+AT_THE_END = """() => {
+  const { scrollHeight, scrollTop, clientHeight } = document.querySelector('.cm-scroller')
+  return scrollHeight > 2 * clientHeight && scrollHeight - scrollTop - clientHeight < 64
+}"""
 
 
 def test_from_an_empty_desk_to_writing(desks: Desks) -> None:
@@ -109,6 +113,14 @@ def test_another_model_goes_on(desks: Desks) -> None:
         "() => new Set([...document.querySelectorAll('.by-model')].map(part => part.className)).size > 1"
     )
     desk.pause()
+
+
+def test_the_end_stays_in_sight_when_the_window_changes(desks: Desks) -> None:
+    story, _ = desks.story(prompt="The keeper of the light went down to the sea. " * 40)
+    desk = desks.open(story)
+    desk.page.set_viewport_size({"width": 360, "height": 640})
+    expect(desk.button("More")).to_be_visible()
+    desk.page.wait_for_function(AT_THE_END)
 
 
 def test_undo_model_keeps_what_it_takes_out(desks: Desks) -> None:

@@ -33,6 +33,8 @@ class Follow {
   update(update: ViewUpdate): void {
     const own = update.transactions.some((tr) => tr.selection && !tr.annotation(Transaction.remote))
     if (own) this.following = update.state.selection.main.head === update.state.doc.length
+    // A window that changed its shape, or a phone that was turned.
+    if (update.geometryChanged && this.following) scrollToEnd(this.view)
   }
 
   intends(): void {
