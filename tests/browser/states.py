@@ -19,13 +19,14 @@ BEGINNING = (
     "Once upon a time, in a village by the sea, there lived a lighthouse keeper who never slept on the night of the"
     " first storm.\n\nSuddenly the green dragon sneezed, and every window in the tower rang like a bell."
 )
+WRITES_MS = 120_000  # what a real model may take for a short story
 SHORT_PREMISE = "A lighthouse keeper finds a letter in a bottle. Tell it in five sentences."
 LETTER = "The letter had been in the drawer for forty years before anyone thought to"
 State = Callable[[Desks], DeskPage]
 
 
-def says(desk: DeskPage, words: str) -> DeskPage:
-    expect(desk.doing.first).to_contain_text(words, timeout=PATIENCE_MS)
+def says(desk: DeskPage, words: str, patience_ms: int = PATIENCE_MS) -> DeskPage:
+    expect(desk.doing.first).to_contain_text(words, timeout=patience_ms)
     return desk
 
 
@@ -117,7 +118,7 @@ def ended(desks: Desks) -> DeskPage:
     story, _ = desks.story(mode="prompt", prompt=SHORT_PREMISE, model=model, sampling=sampling)
     desk = desks.open(story)
     desk.button("Start").click()
-    return says(desk, "ended the story")
+    return says(desk, "ended the story", WRITES_MS)
 
 
 def failed(desks: Desks) -> DeskPage:
