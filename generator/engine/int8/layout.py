@@ -5,13 +5,12 @@ Knows nothing of how they are computed with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from generator.engine.families import Affine, LayerWeights, ModelWeights
 from generator.engine.int8.product import Bytes, Floats, pack, padded
-from generator.engine.int8.team import Team
 from generator.engine.int8.vectors import GROUP
 from generator.engine.int8.walk import Place, Shape, Weights
 
@@ -38,12 +37,14 @@ def shape_of(model: ModelWeights) -> Shape:
     )
 
 
-def lay_out(model: ModelWeights, team: Team) -> Weights:
+def lay_out(model: ModelWeights, threads: int) -> Weights:
     """The last place is that of the last norm and the head, as if they were a layer's first norm and `qkv`."""
     tables = [[part for each in _parts(layer) for part in (each.weight, each.bias)] for layer in model.layers]
     last = [model.norm.weight, model.norm.bias, model.head.weight, model.head.bias]
     tables.append(last + [None] * (len(Place._fields) - len(last)))
-    places, matrices, vectors = [], [], []
+    places: list[list[int]] = []
+    matrices: list[tuple[Floats, int]] = []
+    vectors: list[Floats] = []
     steps_at = vectors_at = 0
     for table in tables:
         place = []
@@ -60,8 +61,10 @@ def lay_out(model: ModelWeights, team: Team) -> Weights:
                 steps_at += padded(tensor.shape[0]) * tensor.shape[1]
         places.append(place)
     steps, scales = np.zeros(steps_at, np.int8), np.zeros(steps_at // GROUP, np.float32)
-    waiting = iter(matrices)
-    team.run(lambda _: _pack_all(waiting, steps, scales))
+    # Not by the team: other models go on writing meanwhile.
+    with ThreadPoolExecutor(threads) as packers:
+        for _ in packers.map(lambda matrix: _pack(matrix[0], matrix[1], steps, scales), matrices):
+            pass
     cosines, sines = _angles(model)
     return Weights(steps, scales, np.concatenate(vectors), np.array(places), cosines, sines)
 
@@ -71,10 +74,9 @@ def _parts(layer: LayerWeights) -> tuple[Affine, ...]:
     return layer.attention_norm, layer.qkv, layer.output, layer.mlp_norm, layer.up, layer.down
 
 
-def _pack_all(waiting: Iterator[tuple[Floats, int]], steps: Bytes, scales: Floats) -> None:
-    for weight, begin in waiting:
-        end = begin + padded(weight.shape[0]) * weight.shape[1]
-        pack(np.ascontiguousarray(weight), steps[begin:end], scales[begin // GROUP : end // GROUP])
+def _pack(weight: Floats, begin: int, steps: Bytes, scales: Floats) -> None:
+    end = begin + padded(weight.shape[0]) * weight.shape[1]
+    pack(np.ascontiguousarray(weight), steps[begin:end], scales[begin // GROUP : end // GROUP])
 
 
 def _angles(model: ModelWeights) -> tuple[Floats, Floats]:

@@ -30,7 +30,7 @@ class Int8Network:
         self._team = team_of(threads)
         self._shape, self._num_layers = shape_of(model), len(model.layers)
         self._vocabulary_size = len(model.head.weight)
-        self._weights = lay_out(model, self._team)
+        self._weights = lay_out(model, threads)
         # Half precision loses less than the weights do, and is what most models are kept in.
         self._embedding = model.embedding.half().numpy()
         self._positions = None if model.positions is None else model.positions.numpy().copy()
