@@ -138,8 +138,11 @@ class Scheduler:
 
     def _assign_slots(self, waiting: AnySequence[Sequence]) -> None:
         without = sorted((s for s in waiting if s.slot is None), key=lambda s: (not s.is_edited, s.last_served))
+        are_all_busy = False
         for sequence in without:
-            if not self.acquire(sequence):
+            # Whoever takes a turn wants a slot, so none comes free for those who come after.
+            are_all_busy = are_all_busy or not self.acquire(sequence)
+            if are_all_busy:
                 self._take_turn(sequence)
 
     def _slot_for_holder(self) -> int | None:

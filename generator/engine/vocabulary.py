@@ -82,10 +82,8 @@ class Vocabulary:
             return None
         if len(written) == len(text):
             return [len(part) for part in spelled]
-        lengths, position = [], 0
-        for part in spelled:
-            lengths.append(sum(_units_ending_at(written, position + i) for i in range(len(part))))
-            position += len(part)
+        ends = np.cumsum([0, *map(len, spelled)])
+        lengths: list[int] = np.diff(_units_before(written)[ends]).tolist()
         return lengths
 
     def _find_blocked(self) -> npt.NDArray[np.bool_]:
@@ -116,13 +114,13 @@ def _start_of(token: bytes) -> int:
     return INSIDE if is_continuation else CHARACTER
 
 
-def _units_ending_at(written: bytes, index: int) -> int:
-    """How many UTF-16 units the character has whose last byte is at `index`; 0 where none ends."""
-    following = written[index + 1 : index + 2]
-    if following and following[0] & 0xC0 == 0x80:
-        return 0
-    is_astral = index >= 3 and written[index - 3] >= 0xF0
-    return 2 if is_astral else 1
+def _units_before(written: bytes) -> npt.NDArray[np.int64]:
+    """At each byte, and at the end, the UTF-16 units of the characters whose last byte came before it."""
+    data = np.frombuffer(written, np.uint8)
+    ending = np.ones(len(data), np.int64)
+    ending[:-1] = data[1:] & 0xC0 != 0x80
+    ending[3:] += data[:-3] >= 0xF0  # of four bytes: two units
+    return np.concatenate(([0], np.cumsum(ending)))
 
 
 def _lengths_by_offsets(text: str, ends: list[int]) -> list[int]:
