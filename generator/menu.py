@@ -92,7 +92,11 @@ class Menu:
             return MenuState({mode: tuple(self._entries(mode)) for mode in MODES}, self._error)
 
     def find(self, mode: str, name: str) -> Entry | None:
-        return next((entry for entry in self.current().entries.get(mode, ()) if entry.name == name), None)
+        """One entry of the menu as it is now, without looking at the others: drafts ask at every turn."""
+        with self._lock:
+            self._reread()
+            lines = self._all_lines(mode) if mode in MODES else ()
+            return next((self._entry(mode, line) for line in lines if line.name == name), None)
 
     def as_json(self) -> dict[str, Any]:
         """The body of `GET /api/models` and of the event `menu`."""
@@ -135,10 +139,14 @@ class Menu:
 
     def _entries(self, mode: str) -> Iterator[Entry]:
         names = set()
-        for line in (*self._lines[mode], *self._always(mode)):
+        for line in self._all_lines(mode):
             if line.name not in names:
                 names.add(line.name)
                 yield self._entry(mode, line)
+
+    def _all_lines(self, mode: str) -> tuple[Line, ...]:
+        """Of those that have the same name the first one counts."""
+        return (*self._lines[mode], *self._always(mode))
 
     def _always(self, mode: str) -> Iterator[Line]:
         template = bundled.PROMPT_TEMPLATE if mode == "prompt" else None

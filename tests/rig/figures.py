@@ -28,20 +28,35 @@ def show(test: str, seed: int, **figures: Any) -> None:
     print("\n" + json.dumps({"test": test, "date": date, "seed": seed, **figures}, ensure_ascii=False))  # noqa: T201
 
 
+PARTS = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
+
 def hub_lag(port: int) -> dict[str, float]:
-    """Milliseconds by which a server's loop was late at most, from the histogram's buckets."""
+    """Milliseconds by which a server's loop was late at most."""
+    return _bounds(port, "story_hub_lag_seconds", "")
+
+
+def edit_answers(port: int) -> dict[str, float]:
+    """Milliseconds from an edit's arrival at a server to its answer, at most."""
+    return _bounds(port, "story_event_answer_seconds", 'event="edit",')
+
+
+def _bounds(port: int, histogram: str, labels: str) -> dict[str, float]:
+    """Of each part of what was observed, the upper end of the bucket it lies in."""
     text = ask(port, "GET", "/metrics").body.decode()
-    buckets = [(float(at), float(n)) for at, n in re.findall(r'story_hub_lag_seconds_bucket{le="([^"]+)"} (\S+)', text)]
-    total = buckets[-1][1]
+    found = re.findall(rf'{histogram}_bucket{{{labels}le="([^"]+)"}} (\S+)', text)
+    buckets = [(float(at), float(count)) for at, count in found]
+    total = buckets[-1][1] if buckets else 0
     return {
-        name: next(at for at, n in buckets if n >= part * total) * 1000 for name, part in [("p99", 0.99), ("max", 1)]
+        name: next(at for at, count in buckets if count >= part * total) * 1000 for name, part in PARTS.items() if total
     }
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:
     """Median, 95th percentile and the longest, in milliseconds."""
     ordered = sorted(seconds)
-    at = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
     return (
-        {name: round(ordered[int(part * (len(ordered) - 1))] * 1000, 1) for name, part in at.items()} if ordered else {}
+        {name: round(ordered[int(part * (len(ordered) - 1))] * 1000, 1) for name, part in PARTS.items()}
+        if ordered
+        else {}
     )
