@@ -69,6 +69,7 @@ class Crowd:
     chance: random.Random
     pages: list[TimedPage] = field(default_factory=list)
     onlookers: list[Onlooker] = field(default_factory=list)
+    late_seconds: list[float] = field(default_factory=list)
     typed: dict[str, list[str]] = field(default_factory=dict)
 
     def gather(self, connected: int, writing: int, stack: ExitStack) -> None:
@@ -94,8 +95,15 @@ class Crowd:
             page.wait_until(lambda: any(update["client"] == "model" for update in page.updates))  # noqa: B023
         until = time.monotonic() + seconds
         tasks = [eventlet.spawn(self._type, page, until) for page in self.pages]
+        tasks.append(eventlet.spawn(self._probe, until))
         for task in tasks:
             task.wait()
+
+    def _probe(self, until: float) -> None:
+        """How late this crowd itself is: so much of every answer's time at least may be its own."""
+        while (begin := time.monotonic()) < until:
+            time.sleep(0.05)
+            self.late_seconds.append(time.monotonic() - begin - 0.05)
 
     def _type(self, page: TimedPage, until: float) -> None:
         """About one edit a second."""
@@ -133,7 +141,8 @@ def main(port: int, connected: int, writing: int, seconds: float, seed: int) -> 
         acks = [wait for page in crowd.pages for wait in page.ack_seconds]
         edits = sum(len(letters) for letters in crowd.typed.values())
         chunks = sum(update["client"] == "model" for page in crowd.pages for update in page.updates)
-    figures = {"edits": edits, "chunks": chunks, "lost": lost, "divergent": divergent, "ack_ms": spread(acks)}
+    figures: Json = {"edits": edits, "chunks": chunks, "lost": lost, "divergent": divergent}
+    figures |= {"ack_ms": spread(acks), "crowd_late_ms": spread(crowd.late_seconds)}
     print(json.dumps(figures))  # noqa: T201
 
 
