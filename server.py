@@ -71,6 +71,7 @@ log = logging.getLogger("storygen")
 
 def main(settings: Settings, mode: str) -> int:
     log_to_stderr(settings.log_level, settings.log_format)
+    concurrency.share_the_interpreter()
     run_blocking = concurrency.one_at_a_time(mode)
     try:
         hold = folder.Hold(settings.data)

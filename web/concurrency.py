@@ -18,6 +18,10 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 EVENTLET = "eventlet"
 THREADING = "threading"
 
+# SQLite lets go of the interpreter at every statement; in a busy process the thread that stores would then wait for it
+# up to five milliseconds each time, as Python has it, and all whose edits are in that commit with it.
+_SWITCH_SECONDS = 0.0005
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Environ = dict[str, Any]
@@ -55,6 +59,11 @@ def become_green() -> None:
 
     eventlet.monkey_patch(os=False, subprocess=False)
     RFC6455WebSocket._apply_mask = staticmethod(unmask)
+
+
+def share_the_interpreter() -> None:
+    """Real threads get their turn soon, however busy the loop is."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def unmask(data: bytes, mask: bytes, length: int | None = None, offset: int = 0) -> bytes:
