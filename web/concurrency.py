@@ -1,8 +1,8 @@
 """How the web process waits: the one module of `web/` that knows eventlet.
 
-Owns the start-up check of eventlet, real threads for blocking work, the faster WebSocket unmasking and
-the raw socket behind a request. Knows nothing of stories, events or Flask. Everything else in `web/` starts
-tasks and sleeps through the Socket.IO server, which does the right thing in either mode.
+Owns the start-up check of eventlet, real threads for blocking work and how soon they get their turn, the faster
+WebSocket unmasking and the raw socket behind a request. Knows nothing of stories, events or Flask. Everything else in
+`web/` starts tasks and sleeps through the Socket.IO server, which does the right thing in either mode.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.web.raw_page import ask
 
+_PARTS = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
 
 def share(count: int) -> int:
     """As much of a long test's count as STORYGEN_TEST_SHARE asks for, from 0 to 1; all of it without."""
@@ -26,9 +28,6 @@ def show(test: str, seed: int, **figures: Any) -> None:
     """Prints the line. pytest shows it where a test failed, or with -s."""
     date = datetime.now(timezone.utc).date().isoformat()
     print("\n" + json.dumps({"test": test, "date": date, "seed": seed, **figures}, ensure_ascii=False))  # noqa: T201
-
-
-PARTS = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
 def hub_lag(port: int) -> dict[str, float]:
@@ -48,7 +47,9 @@ def _bounds(port: int, histogram: str, labels: str) -> dict[str, float]:
     buckets = [(float(at), float(count)) for at, count in found]
     total = buckets[-1][1] if buckets else 0
     return {
-        name: next(at for at, count in buckets if count >= part * total) * 1000 for name, part in PARTS.items() if total
+        name: next(at for at, count in buckets if count >= part * total) * 1000
+        for name, part in _PARTS.items()
+        if total
     }
 
 
@@ -56,7 +57,7 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
     """Median, 95th percentile and the longest, in milliseconds."""
     ordered = sorted(seconds)
     return (
-        {name: round(ordered[int(part * (len(ordered) - 1))] * 1000, 1) for name, part in PARTS.items()}
+        {name: round(ordered[int(part * (len(ordered) - 1))] * 1000, 1) for name, part in _PARTS.items()}
         if ordered
         else {}
     )

@@ -92,7 +92,7 @@ class Crowd:
         for page in self.pages:
             page.ask("start")
         for page in self.pages:
-            page.wait_until(lambda: any(update["client"] == "model" for update in page.updates))  # noqa: B023
+            page.wait_for_words(1)
         until = time.monotonic() + seconds
         tasks = [eventlet.spawn(self._type, page, until) for page in self.pages]
         tasks.append(eventlet.spawn(self._probe, until))
@@ -122,14 +122,18 @@ class Crowd:
             page.settle()
             reached[page.draft] = page.ask("pause")["revision"]
         for page in self.pages:
-            page.wait_until(lambda: page.revision >= reached[page.draft])  # noqa: B023
+            _follow_to(page, reached[page.draft])
             texts[page.draft] = page.text
             lost += sum(page.text.count(letter) != 1 for letter in self.typed[page.draft])
         for other in self.onlookers:
-            other.wait_until(lambda: other.revision >= reached[other.draft])  # noqa: B023
+            _follow_to(other, reached[other.draft])
             other.catch_up()
             divergent += other.text != texts[other.draft]
         return lost, divergent
+
+
+def _follow_to(page: LivePage, revision: int) -> None:
+    page.wait_until(lambda: page.revision >= revision)
 
 
 def main(port: int, connected: int, writing: int, seconds: float, seed: int) -> None:

@@ -48,6 +48,7 @@ def new_room(threads: int, queries: int, dims: int, window: int) -> Room:
 
 @compiled
 def put_query(room, thread, row, query):
+    """`query` `[dims]` as one of those that attend together next, in 16 bits and scaled as scores want it."""
     dims = query.size
     factor = to_16_bits(query, room.queries[thread, row * dims : (row + 1) * dims])
     room.factors[thread, row] = factor / np.float32(np.sqrt(dims))

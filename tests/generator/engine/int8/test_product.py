@@ -80,14 +80,20 @@ def test_weights_that_once_had_four_or_eight_bits_are_kept_exactly() -> None:
 def test_attention_is_a_mean_weighed_by_scores(past: int, count: int, group: int, dims: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     slots, head_at = Slots(1, 2, 2, dims, 50), 3 * dims * 64
+    # What was left behind at positions that nobody sees, and in the room, must not matter.
     for scales in (slots.stored.key_scales, slots.stored.value_scales):
-        scales.fill(np.nan)  # What was left behind at positions that nobody sees must not matter.
+        scales.fill(np.nan)
+    for steps in (slots.stored.keys, slots.stored.values):
+        steps.fill(99)
     keys, values = floats(random, past + count, dims), floats(random, past + count, dims)
     for position in range(past + count):
         write(slots.stored, head_at, slots.window, position, keys[position], values[position])
     keys, values = in_8_bits(keys), in_8_bits(values)
     queries = floats(random, count * group, dims)
     room = new_room(2, count * group, dims, slots.window)
+    room.weights.fill(9999)
+    for numbers in (room.scores, room.totals, room.means):
+        numbers.fill(np.nan)
     for row, query in enumerate(queries):
         put_query(room, 1, row, query * np.float32(np.sqrt(dims)))
     attend(slots.stored, head_at, slots.window, dims, past, room, 1, count, group)
