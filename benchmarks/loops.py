@@ -24,8 +24,8 @@ BEGINNING = "Once upon a time, in a village by the sea, there lived an old woman
 GRAM, NEAR = 4, 512
 SEEDS = (1, 2, 3)
 
-OFF = {"temperature": 1, "min_p": 0, "repetition_penalty": 1, "dry_multiplier": 0}
-VOICES = {
+OFF: dict[str, object] = {"temperature": 1, "min_p": 0, "repetition_penalty": 1, "dry_multiplier": 0}
+VOICES: dict[str, dict[str, object]] = {
     "greedy": OFF | {"temperature": 0},
     "plain": OFF,
     "min-p only": OFF | {"temperature": 0.9, "min_p": 0.05},

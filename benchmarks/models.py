@@ -50,8 +50,14 @@ def random_gpt2() -> Iterator[ModelSpec]:
 
 
 def load(spec: ModelSpec) -> ModelRunner:
-    """In 8 bits, whatever the error is: that of random weights says nothing."""
+    """In 8 bits, however fast or slow that is here; random weights may get the slowest format, as they have no clear
+    winners."""
     return load_model(spec, LoadOptions(ROOT, precision="int8"), lambda progress: None)
+
+
+def chosen_format() -> str:
+    """In which format of 8 bits the bundled model is within the bound."""
+    return load(BUNDLED).precision.split()[0]
 
 
 @contextmanager

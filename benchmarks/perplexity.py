@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.models import BUNDLED, ROOT, book, can_compare
+from benchmarks.models import BUNDLED, ROOT, book, can_compare, chosen_format
 from generator.engine.families import read_family
 from generator.engine.int8.opening import open_int8
 from generator.engine.packed_network import PackedNetwork
@@ -39,6 +39,7 @@ def networks() -> tuple[dict[str, MeasuredNetwork], list[int]]:
     assert family is not None
     rounded = open_int8(family)
     assert rounded is not None, "8 bits cannot be had here"
+    rounded.use(chosen_format())
     return {"fp32": PackedNetwork(family), "int8": rounded}, [vocabulary.start_id, *vocabulary.tokenize(book()).ids]
 
 

@@ -90,7 +90,10 @@ def compare(server: AppServer, engine: Engine, drafts: int, tokens: int) -> dict
 
 def main(tokens: int) -> None:
     options = ("--precision", "int8", "--threads", str(os.cpu_count()))
-    with tempfile.TemporaryDirectory() as data, running_server(Path(data), "eventlet", options=options) as server:
+    with (
+        tempfile.TemporaryDirectory() as data,
+        running_server(Path(data), "eventlet", options=options, real=True) as server,
+    ):
         results: dict[str, object] = {"cold_seconds": first_word(server), "warm_seconds": first_word(server)}
         engine = Engine(load(BUNDLED))
         for drafts in DRAFTS:

@@ -17,10 +17,18 @@ from generator.engine.packed_network import PackedNetwork
 from generator.engine.runner import Row
 
 _WARM_UPS = 2
+_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
 class GraphNetwork(PackedNetwork):
     """A `Network` over `model`, whose weights are on a GPU."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        return (_FORMATS[self.dtype],)
+
+    def use(self, name: str) -> None:
+        assert name in self.formats
 
     def new_slots(self, num_slots: int, window: int) -> GraphSlots:
         return GraphSlots(self._shapes, num_slots, window, self.dtype, self.device, self._prepare)

@@ -26,7 +26,7 @@ from generator.engine.log import log
 from generator.engine.model_runner import ModelRunner, computes_alike, open_model
 from generator.engine.network import Network
 from generator.engine.packed_network import PackedNetwork
-from generator.engine.precision import PASSAGE, Choice, MeasuredNetwork, choose, measure
+from generator.engine.precision import PASSAGE, Choice, MeasuredNetwork, RoundedNetwork, choose, choose_rounded
 from generator.engine.precision_memory import PrecisionMemory
 from generator.engine.pretrained_vocabulary import read_vocabulary
 from generator.engine.runner import LoadFailed, LoadOptions
@@ -85,10 +85,14 @@ def choose_network(
     rounded = formats.open_rounded()
     if rounded is None:
         return formats.exact, "fp32"
-    if choice is None:
-        choice = (choose if precision == "auto" else measure)(formats.exact, rounded, formats.name, passage)
-        if precision == "auto":
-            memory.remember(choice)
+    # A folder may have come from a machine that could do more.
+    if choice is not None and choice.name in rounded.formats:
+        rounded.use(choice.name)
+    elif precision == "auto":
+        choice = choose(formats.exact, rounded, passage)
+        memory.remember(choice)
+    else:
+        choice = choose_rounded(formats.exact, rounded, passage)
     return (formats.exact if choice.name == "fp32" else rounded), str(choice)
 
 
@@ -103,11 +107,11 @@ def _is_usable(own: Network, general: Network, vocabulary_size: int, window: int
 
 @dataclass(frozen=True, slots=True)
 class _Formats:
-    """A family's own networks on a device: in fp32, and in what `name` says where that can be had."""
+    """A family's own networks on a device: in fp32, and in formats of the kind `name` where those can be had."""
 
     exact: MeasuredNetwork
     name: str
-    open_rounded: Callable[[], MeasuredNetwork | None]
+    open_rounded: Callable[[], RoundedNetwork | None]
 
 
 def _find_formats(model: PreTrainedModel, window: int) -> _Formats | None:

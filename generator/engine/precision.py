@@ -33,6 +33,17 @@ class MeasuredNetwork(Network, Protocol):
         ...
 
 
+class RoundedNetwork(MeasuredNetwork, Protocol):
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Those it can compute in, fastest first."""
+        ...
+
+    def use(self, name: str) -> None:
+        """Compute in one of them from now on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Error:
     """Over the passage: mean Kullback-Leibler divergence from fp32, and how often the best token is the same."""
@@ -58,10 +69,10 @@ class Choice:
         return f"{self.name} (KL {self.error.divergence:.4f}, same best token {self.error.agreement:.1%})"
 
 
-def choose(exact: MeasuredNetwork, rounded: MeasuredNetwork, name: str, token_ids: AnySequence[int]) -> Choice:
-    """`name`, which `rounded` computes in, if it is clearly faster than `exact` and within the bound on the
-    passage `token_ids`; `fp32` otherwise."""
-    choice = measure(exact, rounded, name, token_ids)
+def choose(exact: MeasuredNetwork, rounded: RoundedNetwork, token_ids: AnySequence[int]) -> Choice:
+    """The fastest format of `rounded` that is within the bound on the passage `token_ids`, which it computes in from
+    now on, if it is clearly faster than `exact`; `fp32` otherwise."""
+    choice = choose_rounded(exact, rounded, token_ids)
     if not choice.error.is_within_bound:
         return Choice("fp32")
     gain = 1.0
@@ -70,10 +81,16 @@ def choose(exact: MeasuredNetwork, rounded: MeasuredNetwork, name: str, token_id
     return choice if gain >= _MIN_GAIN ** len(_COUNTS) else Choice("fp32")
 
 
-def measure(exact: MeasuredNetwork, rounded: MeasuredNetwork, name: str, token_ids: AnySequence[int]) -> Choice:
-    """`name`, whatever its error is."""
+def choose_rounded(exact: MeasuredNetwork, rounded: RoundedNetwork, token_ids: AnySequence[int]) -> Choice:
+    """The same, however fast; if none is within the bound, the last, which has the least error."""
     with torch.inference_mode():
-        return Choice(name, compare(rounded.passage_logits(token_ids), exact.passage_logits(token_ids)))
+        expected = exact.passage_logits(token_ids)
+        for name in rounded.formats:
+            rounded.use(name)
+            choice = Choice(name, compare(rounded.passage_logits(token_ids), expected))
+            if choice.error.is_within_bound:
+                break
+    return choice
 
 
 def compare(computed: torch.Tensor, exact: torch.Tensor) -> Error:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.product import Floats, multiply
+from generator.engine.int8.product import Floats, Rows16, multiply
 from generator.engine.int8.rows import product_to_16_bits, softmax, to_16_bits
 from generator.engine.int8.vectors import GROUP, LANES
 
@@ -65,7 +65,7 @@ def attend(stored, head_at, window, dims, position, room, thread, num_tokens, gr
         room.totals[thread],
     )
     multiply(
-        scores, 0, window, room.queries[thread], 0, factors, rows, dims,
+        scores, 0, window, Rows16(room.queries[thread], factors), rows, dims,
         stored.keys, head_at, stored.key_scales, head_at // GROUP, 0, -(-visible // LANES),
     )  # fmt: skip
     for row in range(rows):
@@ -83,6 +83,6 @@ def attend(stored, head_at, window, dims, position, room, thread, num_tokens, gr
             weights[begin + seen : begin + inputs] = 0
         for block in range(part * GROUP // LANES, (part + 1) * GROUP // LANES):
             multiply(
-                room.means[thread], block * LANES, dims, weights, 0, factors, rows, inputs,
+                room.means[thread], block * LANES, dims, Rows16(weights, factors), rows, inputs,
                 stored.values, head_at + block * window * LANES, room.ones, 0, 0, 1,
             )  # fmt: skip

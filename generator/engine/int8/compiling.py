@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from llvmlite import binding
 
 from generator.engine.int8.opening import source_mark
+from generator.engine.int8.processor import FEATURES, HAS_VNNI
 
 _FOLDERS = (
     Path(__file__).parents[3] / ".models" / "compiled",
@@ -37,15 +37,14 @@ def _keep_compiled() -> bool:
     return False
 
 
-_features = binding.get_host_cpu_features()
-if _features.get("avx512vnni"):
+if HAS_VNNI:
     # LLVM takes a product and a sum apart again on processors it holds to be slow at both in one; they are not.
-    _config.CPU_FEATURES = _features.flatten() + ",+fast-dpwssd"
+    _config.CPU_FEATURES = FEATURES.flatten() + ",+fast-dpwssd"
 
 # Nothing is promised about NaN or infinity: a model that overflows must be noticed.
-compiled = numba.njit(
-    nogil=True,
-    cache=_keep_compiled(),
-    error_model="numpy",
-    fastmath={"reassoc", "contract", "arcp", "nsz", "afn"},
-)
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"},
+}
+compiled = numba.njit(cache=_keep_compiled(), **OPTIONS)

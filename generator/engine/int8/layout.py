@@ -5,14 +5,16 @@ Knows nothing of how they are computed with.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 
 from generator.engine.families import Affine, LayerWeights, ModelWeights
-from generator.engine.int8.product import Bytes, Floats, pack, padded
+from generator.engine.int8.product import PAIR, QUAD, Bytes, Floats, pack, padded, rearrange
 from generator.engine.int8.vectors import GROUP
-from generator.engine.int8.walk import Place, Shape, Weights
+from generator.engine.int8.weights import In8Bits, Place, Shape, Weights
 
 
 def fits(model: ModelWeights) -> bool:
@@ -34,11 +36,13 @@ def shape_of(model: ModelWeights) -> Shape:
         epsilon=model.epsilon,
         slots=0,
         window=0,
+        in_8_bits=In8Bits(),
     )
 
 
 def lay_out(model: ModelWeights, threads: int) -> Weights:
-    """The last place is that of the last norm and the head, as if they were a layer's first norm and `qkv`."""
+    """For rows of 16 bits. The last place is that of the last norm and the head, as if they were a layer's first norm
+    and `qkv`."""
     tables = [[part for each in _parts(layer) for part in (each.weight, each.bias)] for layer in model.layers]
     last = [model.norm.weight, model.norm.bias, model.head.weight, model.head.bias]
     tables.append(last + [None] * (len(Place._fields) - len(last)))
@@ -67,6 +71,30 @@ def lay_out(model: ModelWeights, threads: int) -> Weights:
             pass
     cosines, sines = _angles(model)
     return Weights(steps, scales, np.concatenate(vectors), np.array(places), cosines, sines)
+
+
+def make_ready(weights: Weights, before: In8Bits, after: In8Bits, threads: int) -> None:
+    """The products' weights for rows that have 8 bits as `after` says, where they were as `before` says."""
+    changed = []
+    for begin, end, product in _spans(weights):
+        was, becomes = (QUAD if getattr(which, product) else PAIR for which in (before, after))
+        if was != becomes:
+            changed.append((weights.steps[begin:end], was, becomes))
+    with ThreadPoolExecutor(threads) as packers:
+        for _ in packers.map(lambda change: rearrange(*change), changed):
+            pass
+
+
+def _spans(weights: Weights) -> Iterator[tuple[int, int, str]]:
+    """Where the weight of each product begins and ends."""
+    begins = [
+        (getattr(Place(*place), product), product)
+        for place in weights.places[:-1].tolist()
+        for product in In8Bits._fields[:-1]
+    ]
+    begins.append((Place(*weights.places[-1].tolist()).qkv, "head"))
+    for (begin, product), (end, _) in pairwise([*begins, (len(weights.steps), "")]):
+        yield begin, end, product
 
 
 def _parts(layer: LayerWeights) -> tuple[Affine, ...]:

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
-from typing import Any
 
 import numpy as np
 import torch
 
 from generator.engine.families import ModelWeights
 from generator.engine.int8.attention import TOKENS, new_room
-from generator.engine.int8.layout import lay_out, shape_of
-from generator.engine.int8.product import padded
+from generator.engine.int8.layout import lay_out, make_ready, shape_of
+from generator.engine.int8.processor import HAS_VNNI
+from generator.engine.int8.product import Rows8, Rows16, padded
 from generator.engine.int8.slots import Slots
-from generator.engine.int8.team import team_of
+from generator.engine.int8.team import end, new_board, team_of
 from generator.engine.int8.vectors import GROUP, LANES
-from generator.engine.int8.walk import PHASES, Desk, Pieces, Shape, Step, Whole, finish, walk
+from generator.engine.int8.walk import Desk, Pieces, Step, finish, phases_of, walk
+from generator.engine.int8.weights import In8Bits, Shape, Whole
 from generator.engine.runner import Interrupted, Row
+
+DEFAULT_FORMAT = "int8-a16"
+# By the bits that rows have: 8 in all products, 8 in those that lose least for the time they save, 16 in all.
+_FORMATS = {
+    "int8-a8": In8Bits(*[True] * len(In8Bits._fields)),
+    "int8-a8+16": In8Bits(output=True, up=True),
+    DEFAULT_FORMAT: In8Bits(),
+}
 
 
 class Int8Network:
@@ -42,7 +51,19 @@ class Int8Network:
         for ever. Raises what the compiler raises."""
         team, self._team = self._team, team_of(1)
         self.passage_logits([0])
+        end(self._desk.board)
         self._team = team
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Fastest first. Rows of 8 bits only pay where the processor multiplies four of them at once."""
+        return tuple(_FORMATS) if HAS_VNNI else (DEFAULT_FORMAT,)
+
+    def use(self, name: str) -> None:
+        """Compute in one of the formats from now on; at first it is `DEFAULT_FORMAT`."""
+        before, after = self._shape.in_8_bits, _FORMATS[name]
+        make_ready(self._weights, before, after, self._team.count)
+        self._shape = self._shape._replace(in_8_bits=after)
 
     @property
     def position_bytes(self) -> int:
@@ -55,43 +76,53 @@ class Int8Network:
     def logits(self, rows: AnySequence[Row], slots: Slots, should_stop: Callable[[], bool]) -> torch.Tensor:
         ends = np.cumsum([len(row.token_ids) for row in rows]) - 1
         wanted = [int(end) for row, end in zip(rows, ends, strict=True) if row.wants_logits]
-        self._compute(rows, wanted, slots, should_stop)
-        return self._logits_of(len(wanted))
+        return self._compute(rows, wanted, slots, should_stop)
 
     def passage_logits(self, token_ids: AnySequence[int]) -> torch.Tensor:
         count = len(token_ids)
-        self._compute([Row(0, token_ids, 0, True)], range(count), self.new_slots(1, count), lambda: False)
-        return self._logits_of(count)
+        rows = [Row(0, token_ids, 0, True)]
+        return self._compute(rows, range(count), self.new_slots(1, count), lambda: False)
 
     def _compute(
         self, rows: AnySequence[Row], wanted: AnySequence[int], slots: Slots, should_stop: Callable[[], bool]
-    ) -> None:
-        """All layers; leaves the hidden rows of the wanted tokens first on the desk."""
+    ) -> torch.Tensor:
+        """The logits of the wanted tokens."""
         step = _step_of(rows, wanted)
         count, shape = len(step.slots), self._shape._replace(slots=len(slots.lengths), window=slots.window)
-        if count > len(self._desk.factors) or slots.window > len(self._desk.room.ones) // LANES * GROUP:
+        if count > len(self._desk.rows16.factors) or slots.window > len(self._desk.room.ones) // LANES * GROUP:
             self._desk = _new_desk(shape, self._num_layers, count, slots.window, self._team.count)
         hidden = self._embedding[[token_id for row in rows for token_id in row.token_ids]].astype(np.float32)
         if self._positions is not None:
             hidden += self._positions[step.positions]
         self._desk.hidden[: hidden.size] = hidden.ravel()
-        # A step that computes one token of each sequence is over soon; a longer one is watched.
-        at_once = self._num_layers if count == len(rows) else 1
-        for first in range(0, self._num_layers, at_once):
-            if should_stop():
-                raise Interrupted
-            self._run(walk, shape, self._weights, slots.stored, step, self._desk, first, first + at_once)
-
-    def _logits_of(self, count: int) -> torch.Tensor:
-        """The logits of the first `count` hidden rows on the desk."""
+        self._desk.board[:] = 0
         outputs = padded(self._vocabulary_size)
-        logits = np.empty(count * outputs, np.float32)
-        self._run(finish, self._shape, self._weights, self._desk, logits, outputs, count)
+        logits = np.empty(len(wanted) * outputs, np.float32)
+        # A step that computes one token of each sequence is over soon; a longer one is watched.
+        watched = 1 if count > len(rows) else self._num_layers
+
+        def job(thread: int) -> None:
+            stride = watched if thread == 0 else self._num_layers
+            for first in range(0, self._num_layers, stride):
+                if thread == 0:
+                    self._look_around(should_stop)
+                walk(
+                    shape, self._weights, slots.stored, step, self._desk,
+                    first, first + stride, thread, self._team.count,
+                )  # fmt: skip
+            finish(shape, self._weights, self._desk, logits, outputs, len(wanted), self._team.count)
+
+        self._team.run(job)
         return torch.from_numpy(logits.reshape(-1, outputs)[:, : self._vocabulary_size])
 
-    def _run(self, function: Callable[..., None], *arguments: Any) -> None:
-        self._desk.board[:] = 0
-        self._team.run(lambda thread: function(*arguments, thread, self._team.count))
+    def _look_around(self, should_stop: Callable[[], bool]) -> None:
+        """By thread 0, between two layers: the others wait for it there, and leave with it."""
+        try:
+            if should_stop():
+                raise Interrupted
+        except BaseException:
+            end(self._desk.board)
+            raise
 
 
 def _step_of(rows: AnySequence[Row], wanted: AnySequence[int]) -> Step:
@@ -122,12 +153,13 @@ def _queries_of(shape: Shape) -> int:
 def _new_desk(shape: Shape, num_layers: int, count: int, window: int, threads: int) -> Desk:
     attended = shape.heads * shape.head_dim
     qkv = attended + 2 * shape.kv_heads * shape.head_dim
+    most = count * max(shape.width, attended, shape.inner)
     return Desk(
         hidden=np.zeros(count * shape.width, np.float32),
         wide=np.zeros(count * max(qkv, shape.up), np.float32),
         narrow=np.zeros(count * max(shape.width, attended), np.float32),
-        rows=np.zeros(count * max(shape.width, attended, shape.inner), np.int16),
-        factors=np.zeros(count, np.float32),
+        rows8=Rows8(np.zeros(most, np.int8), np.zeros(most // GROUP, np.float32), np.zeros(most // GROUP, np.int32)),
+        rows16=Rows16(np.zeros(most, np.int16), np.zeros(count, np.float32)),
         room=new_room(threads, _queries_of(shape), shape.head_dim, window),
-        board=np.zeros(1 + 2 * PHASES * num_layers, np.int64),
+        board=new_board(phases_of(num_layers)),
     )

@@ -1,7 +1,8 @@
 """Rows: what happens to a token's numbers between two products.
 
-Norms, activations and rounding to 16 bits, one row at a time. Rows come as arrays of their own, which lets the compiler
-see that no index is negative and compute on many numbers at once. Knows nothing of weights in 8 bits or of slots.
+Norms, activations and rounding to 16 or 8 bits, one row at a time. Rows come as arrays of their own, which lets the
+compiler see that no index is negative and compute on many numbers at once. Knows nothing of weights in 8 bits or of
+slots.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.vectors import bits_of_float, float_of_bits
+from generator.engine.int8.vectors import GROUP, UNSIGNED, bits_of_float, float_of_bits, round_group
 
 
 @compiled
@@ -56,6 +57,16 @@ def product_to_16_bits(numbers, factors, rows):
     for index in range(numbers.size):
         rows[index] = np.int16(np.rint(numbers[index] * factors[index] * steps))
     return float_of_bits(largest) / np.float32(32767)
+
+
+@compiled
+def to_8_bits(numbers, rows, factors, offsets):
+    """Rounds `numbers` into `rows`, every 32 with a scale of their own: what a step stands for is put in `factors`. A
+    product with weights that are `UNSIGNED` too great comes out right if it begins with `offsets`."""
+    for group in range(factors.size):
+        begin = group * GROUP
+        factors[group], total = round_group(numbers, begin, rows, begin)
+        offsets[group] = np.int32(-UNSIGNED) * total
 
 
 @compiled

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from functools import cache
 from queue import SimpleQueue
 
+import numpy as np
+import numpy.typing as npt
 from numba import types
 
+from generator.engine.int8.atomics import fetch, fetch_add, pause
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.vectors import fetch, fetch_add, pause
 
 # So often a thread looks whether the others have arrived before it lets others have the processor: a few microseconds.
 _PATIENCE = 2000
@@ -61,13 +63,18 @@ def team_of(count: int) -> Team:
     return Team(count)
 
 
-# Within a job, `board` is an array of int64, all zero at first: [0] counts arrivals, the others what is taken.
+# Within a job, `board` is an array of int64, all zero at first: [0] counts arrivals, [1] is not zero once all is over,
+# the others count what is taken.
+
+
+def new_board(phases: int) -> npt.NDArray[np.int64]:
+    return np.zeros(2 + phases, np.int64)
 
 
 @compiled
 def take(board, phase):
     """The number of the next piece of work in this phase."""
-    return fetch_add(board, 1 + phase, 1)
+    return fetch_add(board, 2 + phase, 1)
 
 
 @compiled
@@ -81,3 +88,16 @@ def meet(board, phase, threads):
         if looks % _PATIENCE == 0:
             _let_others()
         pause()
+
+
+@compiled
+def end(board):
+    """Let those go who wait in a meeting after which they ask whether it is over, instead of coming there."""
+    fetch_add(board, 1, 1)
+    fetch_add(board, 0, 1)
+
+
+@compiled
+def is_over(board):
+    """The same for all who ask after one meeting."""
+    return fetch(board, 1) != 0

@@ -7,7 +7,6 @@ on a type `Sixteen`; LLVM makes of them what the processor has. Knows nothing of
 
 from __future__ import annotations
 
-import platform
 from typing import Any
 
 from llvmlite import ir
@@ -16,23 +15,23 @@ from numba.core import cgutils
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, register_model
 
+from generator.engine.int8.processor import HAS_VNNI
+
 # What numba calls with types, we call with values.
 intrinsic: Any = numba_intrinsic
 
 LANES = 16
 # So many weights, or inputs, share a scale.
 GROUP = 32
+# Weights that are multiplied by rows of 8 bits are kept so much greater: the instruction wants one of both unsigned.
+UNSIGNED = 128
 
 _INDEX, _BYTE, _HALF = ir.IntType(32), ir.IntType(8), ir.IntType(16)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _STEPS = ir.VectorType(ir.IntType(32), LANES)
 _BYTES = ir.VectorType(_BYTE, 2 * LANES)
 _HALVES = ir.VectorType(_HALF, 2 * LANES)
-# What tells a processor that a thread only waits.
-_PAUSES: dict[str, tuple[str, tuple[Any, ...], tuple[Any, ...]]] = {
-    **dict.fromkeys(("x86_64", "amd64"), ("llvm.x86.sse2.pause", (), ())),
-    **dict.fromkeys(("aarch64", "arm64"), ("llvm.aarch64.hint", (_INDEX,), (_INDEX(1),))),
-}
+_QUADS = ir.VectorType(_BYTE, 4 * LANES)
 
 
 class _Vector(types.Type):
@@ -51,13 +50,14 @@ sixteen = _Vector("sixteen floats", _FLOATS)
 _sixteen_steps = _Vector("sixteen integers", _STEPS)
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, at: Any, layout: Any) -> Any:
+def pointer(context: Any, builder: Any, kind: Any, array: Any, at: Any, layout: Any) -> Any:
+    """To `array[at]`, as if it were a `layout`."""
     data = cgutils.create_struct_proxy(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [at]), layout.as_pointer())
 
 
 def _load(context: Any, builder: Any, kind: Any, array: Any, at: Any, layout: Any) -> Any:
-    return builder.load(_pointer(context, builder, kind, array, at, layout), align=1)
+    return builder.load(pointer(context, builder, kind, array, at, layout), align=1)
 
 
 def _splat(builder: Any, number: Any, lanes: int = LANES) -> Any:
@@ -66,9 +66,14 @@ def _splat(builder: Any, number: Any, lanes: int = LANES) -> Any:
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INDEX, lanes), [0] * lanes))
 
 
-def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fmuladd.v16f32"), [a, b, c])
+def _splat_at(context: Any, builder: Any, kind: Any, array: Any, at: Any, layout: Any) -> Any:
+    return _splat(builder, _load(context, builder, kind, array, at, layout))
+
+
+def _call(builder: Any, result: Any, name: str, *values: Any) -> Any:
+    """One of LLVM's own functions."""
+    kind = ir.FunctionType(result, [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), list(values))
 
 
 def _rows(builder: Any, at: Any, stride: Any, count: int) -> list[Any]:
@@ -98,40 +103,62 @@ def load(context: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
-def add_scaled(context: Any, sums: Any, steps: Any, scales: Any) -> Any:
-    """`sums + steps * scales`, where `sums` and `steps` are tuples."""
+def repeat(context: Any, vector: Any, like: Any) -> Any:
+    """The vector as often as the tuple `like` has some."""
+    result = types.UniTuple(vector, like.count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        before, added, factor = arguments
-        results = [
-            _fma(
-                builder,
-                builder.sitofp(builder.extract_value(added, row), _FLOATS),
-                factor,
-                builder.extract_value(before, row),
-            )
-            for row in range(sums.count)
-        ]
-        return context.make_tuple(builder, signature.return_type, results)
+        return context.make_tuple(builder, result, [arguments[0]] * result.count)
 
-    return sums(sums, steps, sixteen), generate
+    return result(vector, like), generate
 
 
 @intrinsic
-def store(context: Any, array: Any, at: Any, stride: Any, sums: Any, factors: Any, first: Any) -> Any:
-    """`array[at + row * stride + lane] = sums[row][lane] * factors[first + row]`."""
+def add_scaled(context: Any, sums: Any, steps: Any, scales: Any) -> Any:
+    """`sums + steps * scales`, of tuples."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target, begin, apart, rows, array_of_factors, first_factor = arguments
+        results = []
+        for row in range(sums.count):
+            before, added, factors = (builder.extract_value(argument, row) for argument in arguments)
+            results.append(
+                _call(builder, _FLOATS, "llvm.fmuladd.v16f32", builder.sitofp(added, _FLOATS), factors, before)
+            )
+        return context.make_tuple(builder, signature.return_type, results)
+
+    return sums(sums, steps, scales), generate
+
+
+@intrinsic
+def store(context: Any, array: Any, at: Any, stride: Any, sums: Any) -> Any:
+    """`array[at + row * stride + lane] = sums[row][lane]`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, begin, apart, rows = arguments
         for row, index in enumerate(_rows(builder, begin, apart, signature.args[3].count)):
-            which = builder.add(first_factor, first_factor.type(row))
-            factor = _load(context, builder, signature.args[4], array_of_factors, which, ir.FloatType())
-            product = builder.fmul(builder.extract_value(rows, row), _splat(builder, factor))
-            place = _pointer(context, builder, signature.args[0], target, index, _FLOATS)
-            builder.store(product, place, align=1)
+            place = pointer(context, builder, signature.args[0], target, index, _FLOATS)
+            builder.store(builder.extract_value(rows, row), place, align=1)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, types.intp, sums, factors, types.intp), generate
+    return types.void(array, types.intp, types.intp, sums), generate
+
+
+@intrinsic
+def scale_rows(context: Any, sums: Any, factors: Any, at: Any, stride: Any) -> Any:
+    """`sums[row] * factors[at + row * stride]`, of a tuple."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        before, numbers, begin, apart = arguments
+        results = [
+            builder.fmul(
+                builder.extract_value(before, row),
+                _splat_at(context, builder, signature.args[1], numbers, index, ir.FloatType()),
+            )
+            for row, index in enumerate(_rows(builder, begin, apart, sums.count))
+        ]
+        return context.make_tuple(builder, signature.return_type, results)
+
+    return sums(sums, factors, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -146,6 +173,22 @@ def no_steps(context: Any, like: Any) -> Any:
 
 
 @intrinsic
+def steps_of_rows(context: Any, like: Any, numbers: Any, at: Any, stride: Any) -> Any:
+    """One integer for each row, sixteen times: `numbers[at + row * stride]`, as many as the tuple `like` has."""
+    result = types.UniTuple(_sixteen_steps, like.count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, array, begin, apart = arguments
+        results = [
+            _splat_at(context, builder, signature.args[1], array, index, _INDEX)
+            for index in _rows(builder, begin, apart, result.count)
+        ]
+        return context.make_tuple(builder, result, results)
+
+    return result(like, numbers, types.intp, types.intp), generate
+
+
+@intrinsic
 def add_pairs(context: Any, steps: Any, rows: Any, at: Any, stride: Any, weights: Any, weights_at: Any) -> Any:
     """Adds to `steps` the products of two inputs of each row, 16 bits, with their weights for sixteen outputs, 8 bits,
     which lie as `[16, 2]`."""
@@ -156,9 +199,8 @@ def add_pairs(context: Any, steps: Any, rows: Any, at: Any, stride: Any, weights
         pairs = builder.sext(pairs, _HALVES)
         results = []
         for row, index in enumerate(_rows(builder, begin, apart, steps.count)):
-            two = _load(context, builder, signature.args[1], inputs, index, _INDEX)
-            both = builder.bitcast(_splat(builder, two), _HALVES)
-            sums = _pair_sums(builder, pairs, both)
+            both = _splat_at(context, builder, signature.args[1], inputs, index, _INDEX)
+            sums = _pair_sums(builder, pairs, builder.bitcast(both, _HALVES))
             results.append(builder.add(builder.extract_value(before, row), sums))
         return context.make_tuple(builder, signature.return_type, results)
 
@@ -172,6 +214,60 @@ def _pair_sums(builder: Any, a: Any, b: Any) -> Any:
     halves = [ir.Constant(ir.VectorType(_INDEX, LANES), list(range(parity, 2 * LANES, 2))) for parity in (0, 1)]
     even, odd = (builder.shuffle_vector(products, products, half) for half in halves)
     return builder.add(even, odd)
+
+
+@intrinsic
+def add_quads(context: Any, steps: Any, rows: Any, at: Any, stride: Any, weights: Any, weights_at: Any) -> Any:
+    """Adds to `steps` the products of four inputs of each row, 8 bits, with their weights for sixteen outputs, which
+    lie as `[16, 4]` and are greater by `UNSIGNED`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        before, inputs, begin, apart, bytes_array, bytes_at = arguments
+        quads = _load(context, builder, signature.args[4], bytes_array, bytes_at, _STEPS)
+        results = []
+        for row, index in enumerate(_rows(builder, begin, apart, steps.count)):
+            four = _splat_at(context, builder, signature.args[1], inputs, index, _INDEX)
+            results.append(_add_quad_sums(builder, builder.extract_value(before, row), quads, four))
+        return context.make_tuple(builder, signature.return_type, results)
+
+    return steps(steps, rows, types.intp, types.intp, weights, types.intp), generate
+
+
+def _add_quad_sums(builder: Any, before: Any, unsigned: Any, signed: Any) -> Any:
+    """LLVM sees neither the one instruction nor, where that is missing, any fast way: the latter is for tests."""
+    if HAS_VNNI:
+        return _call(builder, _STEPS, "llvm.x86.avx512.vpdpbusd.512", before, unsigned, signed)
+    a, b = builder.bitcast(unsigned, _QUADS), builder.bitcast(signed, _QUADS)
+    for which in range(4):
+        chosen = ir.Constant(ir.VectorType(_INDEX, LANES), list(range(which, 4 * LANES, 4)))
+        weight = builder.zext(builder.shuffle_vector(a, a, chosen), _STEPS)
+        number = builder.sext(builder.shuffle_vector(b, b, chosen), _STEPS)
+        before = builder.add(before, builder.mul(weight, number))
+    return before
+
+
+@intrinsic
+def round_group(context: Any, numbers: Any, at: Any, rows: Any, rows_at: Any) -> Any:
+    """`GROUP` floats of `numbers` as bytes of `rows`. Returns what a step stands for, and the sum of the steps."""
+    result = types.Tuple([types.float32, types.int32])
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        floats, steps = ir.VectorType(ir.FloatType(), GROUP), ir.VectorType(_INDEX, GROUP)
+        array, begin, bytes_array, bytes_at = arguments
+        x = _load(context, builder, signature.args[0], array, begin, floats)
+        # Compared as bits, which have the same order: what is not a number is the largest.
+        magnitudes = builder.and_(builder.bitcast(x, steps), ir.Constant(steps, [0x7FFFFFFF] * GROUP))
+        peak = _call(builder, _INDEX, "llvm.vector.reduce.umax.v32i32", magnitudes)
+        least = builder.bitcast(ir.FloatType()(1e-20), _INDEX)
+        largest = builder.bitcast(builder.select(builder.icmp_unsigned(">", peak, least), peak, least), ir.FloatType())
+        factor = _splat(builder, builder.fdiv(ir.FloatType()(127), largest), GROUP)
+        rounded = builder.fptosi(_call(builder, floats, "llvm.rint.v32f32", builder.fmul(x, factor)), steps)
+        place = pointer(context, builder, signature.args[2], bytes_array, bytes_at, _BYTES)
+        builder.store(builder.trunc(rounded, _BYTES), place, align=1)
+        total = _call(builder, _INDEX, "llvm.vector.reduce.add.v32i32", rounded)
+        return context.make_tuple(builder, result, [builder.fdiv(largest, ir.FloatType()(127)), total])
+
+    return result(numbers, types.intp, rows, types.intp), generate
 
 
 @intrinsic
@@ -192,38 +288,3 @@ def bits_of_float(context: Any, number: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(32))
 
     return types.int32(types.float32), generate
-
-
-@intrinsic
-def fetch_add(context: Any, array: Any, at: Any, amount: Any) -> Any:
-    """Add to `array[at]`, as one step among threads. Returns what it was before."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], ir.IntType(64))
-        return builder.atomic_rmw("add", place, arguments[2], "acq_rel")
-
-    return types.int64(array, types.intp, types.int64), generate
-
-
-@intrinsic
-def fetch(context: Any, array: Any, at: Any) -> Any:
-    """`array[at]` as other threads see it now."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], ir.IntType(64))
-        return builder.load_atomic(place, "acquire", 8)
-
-    return types.int64(array, types.intp), generate
-
-
-@intrinsic
-def pause(context: Any) -> Any:
-    """Leave the core to its other thread, if it has one, for some tens of cycles."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        name, kinds, values = _PAUSES.get(platform.machine().lower(), ("llvm.donothing", (), ()))
-        kind = ir.FunctionType(ir.VoidType(), list(kinds))
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), list(values))
-        return context.get_dummy_value()
-
-    return types.void(), generate

@@ -1,7 +1,8 @@
 """Walk: all layers of a model over one step's tokens, by several threads at once.
 
-Every phase of a layer is cut into pieces that the threads take in turn; they meet before the next. Owns the order of
-phases. Knows nothing of slots' owners or of what tokens mean.
+Every phase of a layer is cut into pieces that the threads take in turn; they meet before the next. Thread 0 leads: it
+may walk a few layers at a time and look around between them, while the others wait for it. Owns the order of phases.
+Knows nothing of slots' owners or of what tokens mean.
 """
 
 from __future__ import annotations
@@ -9,67 +10,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from generator.engine.int8.attention import Room, attend, put_query
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.product import Bytes, Floats, multiply
-from generator.engine.int8.rows import add_to, gate, gelu, layer_norm, rms_norm, to_16_bits, turn
+from generator.engine.int8.product import Floats, Rows8, Rows16, multiply
+from generator.engine.int8.rows import add_to, gate, gelu, layer_norm, rms_norm, to_8_bits, to_16_bits, turn
 from generator.engine.int8.slots import write
-from generator.engine.int8.team import meet, take
+from generator.engine.int8.team import is_over, meet, take
 from generator.engine.int8.vectors import GROUP, LANES
-
-Whole = npt.NDArray[np.int64]
+from generator.engine.int8.weights import Whole
 
 # What a thread takes at a time of the outputs of a product: this share of what would be its own.
 _PIECES = 4
-# Of half a layer.
-PHASES = 6
+# Of half a layer; in the first they only meet.
+_PHASES = 7
 # What becomes of a product once its bias is added.
 _KEEP, _ADD, _GELU, _GATE = 0, 1, 2, 3
-
-
-class Shape(NamedTuple):
-    """`up` counts the gates too, if there are any; `inner` doesn't."""
-
-    width: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    up: int
-    inner: int
-    epsilon: float
-    slots: int
-    window: int
-
-
-class Place(NamedTuple):
-    """Where in `Weights` the parts of a layer begin; -1 where it has none. Biases are beside their weights."""
-
-    attention_norm: int
-    attention_norm_bias: int
-    qkv: int
-    qkv_bias: int
-    output: int
-    output_bias: int
-    mlp_norm: int
-    mlp_norm_bias: int
-    up: int
-    up_bias: int
-    down: int
-    down_bias: int
-
-
-class Weights(NamedTuple):
-    """Packed ones as `steps` and `scales`, those of norms and biases as `vectors`. `places` by layer. `cosines` and
-    `sines` are `[positions, head_dim / 2]`, or empty where queries and keys are not turned."""
-
-    steps: Bytes
-    scales: Floats
-    vectors: Floats
-    places: Whole
-    cosines: Floats
-    sines: Floats
 
 
 class Pieces(NamedTuple):
@@ -94,60 +50,72 @@ class Step(NamedTuple):
 
 class Desk(NamedTuple):
     """Room to compute in. By token: `hidden`, what each layer adds to; `wide` and `narrow`, what is computed on the
-    way; `rows` with `factors`, what is multiplied. `room` is attention's, `board` the team's."""
+    way; `rows8` or `rows16`, what is multiplied. `room` is attention's, `board` the team's."""
 
     hidden: Floats
     wide: Floats
     narrow: Floats
-    rows: npt.NDArray[np.int16]
-    factors: Floats
+    rows8: Rows8
+    rows16: Rows16
     room: Room
     board: Whole
 
 
+def phases_of(num_layers: int) -> int:
+    """How many a board must have room for."""
+    return 2 * _PHASES * (num_layers + 1)
+
+
 @compiled
 def walk(shape, weights, stored, step, desk, first, last, thread, threads):
-    """Layers `[first, last)` over `desk.hidden`. The board must be zero."""
+    """Layers `[first, last)` over `desk.hidden`. The board must have been zero before the first of all."""
     count, attended = step.slots.size, shape.heads * shape.head_dim
     qkv = attended + 2 * shape.kv_heads * shape.head_dim
     for half in range(2 * first, 2 * last):
         # Both halves of a layer have a norm, a product, something of their own, and a product that is added.
-        layer, phase = half // 2, (half - 2 * first) * PHASES
-        place = weights.places[layer, 6 * (half % 2) :]
-        if half % 2 == 0:
+        layer, which, phase = half // 2, half % 2, half * _PHASES
+        meet(desk.board, phase, threads)
+        if is_over(desk.board):
+            return
+        place = weights.places[layer, 6 * which :]
+        rounds, adds_rounds = shape.in_8_bits[2 * which], shape.in_8_bits[2 * which + 1]
+        if which == 0:
             outputs, inner, becomes = qkv, attended, _KEEP
         else:
             outputs, inner, becomes = shape.up, shape.inner, _GELU if shape.up == shape.inner else _GATE
-        _normed(shape, weights, desk, place[0], place[1], count, phase, threads)
-        _product(desk.wide, weights, place[2], place[3], desk, shape.width, outputs, becomes, count, phase + 1, threads)
-        if half % 2 == 0:
-            _write(shape, weights, stored, step, desk, layer, qkv, phase + 2, threads)
+        _normed(shape, weights, desk, place, rounds, count, phase + 1, threads)
+        _product(desk.wide, weights, place[2:], rounds, desk, shape.width, outputs, becomes, count, phase + 2, threads)
+        if which == 0:
+            _write(shape, weights, stored, step, desk, layer, qkv, phase + 3, threads)
             pieces = step.pieces
             if layer == weights.places.shape[0] - 2:
                 pieces, count = step.last_pieces, step.wanted.size
                 if thread == 0:
                     _keep_wanted(desk.hidden, shape.width, step.wanted)
-            _attend(shape, stored, step, pieces, desk, layer, qkv, phase + 3, thread, threads)
+            _attend(shape, stored, step, pieces, desk, layer, qkv, phase + 4, thread, threads)
         else:
-            meet(desk.board, phase + 2, threads)
             meet(desk.board, phase + 3, threads)
-        numbers, stride = (desk.narrow, attended) if half % 2 == 0 else (desk.wide, shape.up)
-        _rounded(desk, numbers, inner, stride, count, phase + 4, threads)
-        _product(desk.narrow, weights, place[4], place[5], desk, inner, shape.width, _ADD, count, phase + 5, threads)
+            meet(desk.board, phase + 4, threads)
+        numbers, stride = (desk.narrow, attended) if which == 0 else (desk.wide, shape.up)
+        _rounded(desk, numbers, inner, stride, adds_rounds, count, phase + 5, threads)
+        _product(
+            desk.narrow, weights, place[4:], adds_rounds, desk, inner, shape.width, _ADD, count, phase + 6, threads
+        )
 
 
 @compiled
-def finish(shape, weights, desk, logits, outputs, count, thread, threads):
-    """The logits `[count, outputs]` of the first rows of `desk.hidden`. The board must be zero."""
-    place = weights.places[-1]
-    _normed(shape, weights, desk, place[0], place[1], count, 0, threads)
-    _product(logits, weights, place[2], place[3], desk, shape.width, outputs, _KEEP, count, 1, threads)
+def finish(shape, weights, desk, logits, outputs, count, threads):
+    """The logits `[count, outputs]` of the first rows of `desk.hidden`, unless it was over before the last layer."""
+    place, phase, rounds = weights.places[-1], 2 * (weights.places.shape[0] - 1) * _PHASES, shape.in_8_bits[4]
+    if not is_over(desk.board):
+        _normed(shape, weights, desk, place, rounds, count, phase, threads)
+        _product(logits, weights, place[2:], rounds, desk, shape.width, outputs, _KEEP, count, phase + 1, threads)
 
 
 @compiled
-def _normed(shape, weights, desk, norm, bias, count, phase, threads):
+def _normed(shape, weights, desk, place, in_8_bits, count, phase, threads):
     """The hidden rows, normed and rounded."""
-    width, epsilon = shape.width, np.float32(shape.epsilon)
+    width, epsilon, norm, bias = shape.width, np.float32(shape.epsilon), place[0], place[1]
     factors = weights.vectors[norm : norm + width]
     row = take(desk.board, phase)
     while row < count:
@@ -157,35 +125,52 @@ def _normed(shape, weights, desk, norm, bias, count, phase, threads):
             layer_norm(desk.hidden[begin:end], factors, biases, epsilon, desk.narrow[begin:end])
         else:
             rms_norm(desk.hidden[begin:end], factors, epsilon, desk.narrow[begin:end])
-        desk.factors[row] = to_16_bits(desk.narrow[begin:end], desk.rows[begin:end])
+        _round(desk, desk.narrow[begin:end], row, in_8_bits)
         row = take(desk.board, phase)
     meet(desk.board, phase, threads)
 
 
 @compiled
-def _rounded(desk, numbers, inputs, stride, count, phase, threads):
+def _rounded(desk, numbers, inputs, stride, in_8_bits, count, phase, threads):
     row = take(desk.board, phase)
     while row < count:
-        begin = row * stride
-        rows = desk.rows[row * inputs : (row + 1) * inputs]
-        desk.factors[row] = to_16_bits(numbers[begin : begin + inputs], rows)
+        _round(desk, numbers[row * stride : row * stride + inputs], row, in_8_bits)
         row = take(desk.board, phase)
     meet(desk.board, phase, threads)
 
 
 @compiled
-def _product(out, weights, at, bias, desk, inputs, outputs, becomes, count, phase, threads):
+def _round(desk, numbers, row, in_8_bits):
+    begin, end = row * numbers.size, (row + 1) * numbers.size
+    if in_8_bits:
+        rows, groups = desk.rows8, numbers.size // GROUP
+        of_row = slice(row * groups, (row + 1) * groups)
+        to_8_bits(numbers, rows.numbers[begin:end], rows.factors[of_row], rows.offsets[of_row])
+    else:
+        desk.rows16.factors[row] = to_16_bits(numbers, desk.rows16.numbers[begin:end])
+
+
+@compiled
+def _product(out, weights, place, in_8_bits, desk, inputs, outputs, becomes, count, phase, threads):
     """The rounded rows times a weight `[outputs, inputs]`, into `out` `[rows, outputs]`."""
+    at, bias = place[0], place[1]
     blocks = outputs // LANES if becomes != _GATE else outputs // LANES // 2
     size = -(-blocks // (_PIECES * threads))
     piece = take(desk.board, phase)
     while piece * size < blocks:
         begin, end = piece * size, min(blocks, (piece + 1) * size)
         for part in range(2 if becomes == _GATE else 1):
-            multiply(
-                out, 0, outputs, desk.rows, 0, desk.factors, count, inputs,
-                weights.steps, at, weights.scales, at // GROUP, part * blocks + begin, part * blocks + end,
-            )  # fmt: skip
+            first, last = part * blocks + begin, part * blocks + end
+            if in_8_bits:
+                multiply(
+                    out, 0, outputs, desk.rows8, count, inputs,
+                    weights.steps, at, weights.scales, at // GROUP, first, last,
+                )  # fmt: skip
+            else:
+                multiply(
+                    out, 0, outputs, desk.rows16, count, inputs,
+                    weights.steps, at, weights.scales, at // GROUP, first, last,
+                )  # fmt: skip
         for row in range(count):
             _finish(
                 out, row * outputs, begin * LANES, end * LANES, desk.hidden, weights.vectors, bias, becomes, outputs

@@ -67,16 +67,15 @@ def test_a_chosen_precision_is_remembered_until_the_weights_change(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_model("int8 gpt2").save_pretrained(folder)
-    chosen = Choice("int8", Error(0.004, 0.98))
+    chosen = Choice("int8-a16", Error(0.004, 0.98))
     asked: list[object] = []
 
-    def choose(exact: object, rounded: object, name: str, passage: object) -> Choice:
-        assert name == "int8"
+    def choose(exact: object, rounded: object, passage: object) -> Choice:
         asked.append(passage)
         return chosen
 
     monkeypatch.setattr("generator.engine.loading.choose", choose)
-    spoken = "int8 (KL 0.0040, same best token 98.0%)"
+    spoken = "int8-a16 (KL 0.0040, same best token 98.0%)"
     for _ in range(2):
         assert load(folder, precision="auto").precision == spoken  # type: ignore[attr-defined]
     assert len(asked) == 1

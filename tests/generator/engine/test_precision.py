@@ -12,9 +12,10 @@ from generator.engine import precision
 from generator.engine.int8.network import Int8Network
 from generator.engine.int8.opening import open_int8
 from generator.engine.packed_network import PackedNetwork
-from generator.engine.precision import Choice, Error, choose, compare, measure
+from generator.engine.precision import Choice, Error, choose, choose_rounded, compare
 from tests.generator.engine.tiny_models import tiny_family
 
+FORMATS = ("int8-a8", "int8-a8+16", "int8-a16")
 PASSAGE = [5 * number % 300 for number in range(1, 41)]
 
 
@@ -35,37 +36,59 @@ def test_the_error_is_that_of_the_distributions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("divergence", "agreement", "gains", "chosen"),
+    ("errors", "gains", "chosen"),
     [
-        (0.02, 0.97, (3.0, 2.0), "int8"),
-        (0.021, 0.97, (3.0, 2.0), "fp32"),
-        (0.02, 0.969, (3.0, 2.0), "fp32"),
-        (0.0, 1.0, (1.1, 1.1), "fp32"),
-        (0.0, 1.0, (0.9, 2.0), "int8"),
+        ([(0.02, 0.97)], (3.0, 2.0), 0),
+        ([(0.021, 0.99), (0.01, 0.969), (0.02, 0.97)], (3.0, 2.0), 2),
+        ([(0.021, 0.99), (0.02, 0.97)], (3.0, 2.0), 1),
+        ([(0.021, 0.97), (0.021, 0.97), (0.021, 0.97)], (3.0, 2.0), None),
+        ([(0.02, 0.969), (0.02, 0.969), (0.02, 0.969)], (3.0, 2.0), None),
+        ([(0.0, 1.0)], (1.1, 1.1), None),
+        ([(0.0, 1.0)], (0.9, 2.0), 0),
     ],
 )
-def test_int8_is_chosen_if_it_is_faster_and_within_the_bound(
-    monkeypatch: pytest.MonkeyPatch, divergence: float, agreement: float, gains: tuple[float, float], chosen: str
+def test_the_fastest_within_the_bound_is_chosen_if_it_is_faster_than_exact(
+    monkeypatch: pytest.MonkeyPatch,
+    errors: list[tuple[float, float]],
+    gains: tuple[float, float],
+    chosen: int | None,
 ) -> None:
     exact, rounded = networks()
-    error = Error(divergence, agreement)
+    measured = iter([Error(*error) for error in errors])
+    used: list[str] = []
 
     def seconds(network: object, count: int) -> float:
         return (gains[0] if count == 1 else gains[1]) if network is exact else 1.0
 
-    monkeypatch.setattr(precision, "compare", lambda *_: error)
+    monkeypatch.setattr(Int8Network, "formats", FORMATS)
+    monkeypatch.setattr(rounded, "use", used.append)
+    monkeypatch.setattr(precision, "compare", lambda *_: next(measured))
     monkeypatch.setattr(precision, "seconds", seconds)
-    assert choose(exact, rounded, "int8", PASSAGE) == (Choice("int8", error) if chosen == "int8" else Choice("fp32"))
+    expected = Choice("fp32") if chosen is None else Choice(FORMATS[chosen], Error(*errors[chosen]))
+    assert choose(exact, rounded, PASSAGE) == expected
+    assert used == list(FORMATS[: len(errors)])
 
 
 def test_a_choice_says_what_it_costs() -> None:
-    assert str(Choice("int8", Error(0.00123, 0.985))) == "int8 (KL 0.0012, same best token 98.5%)"
+    assert str(Choice("int8-a8", Error(0.00123, 0.985))) == "int8-a8 (KL 0.0012, same best token 98.5%)"
     assert str(Choice("fp32")) == "fp32"
 
 
 def test_the_error_of_int8_is_measured_and_small() -> None:
-    error = measure(*networks(), "int8", PASSAGE).error
-    assert 0 < error.divergence < 0.02
+    exact, rounded = networks()
+    found = []
+    for name in FORMATS:
+        rounded.use(name)
+        with torch.inference_mode():
+            found.append(compare(rounded.passage_logits(PASSAGE), exact.passage_logits(PASSAGE)).divergence)
+    assert 0 < found[2] < found[0] < 0.02
+
+
+def test_a_format_that_is_forced_is_one_within_the_bound_if_there_is_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact, rounded = networks()
+    assert choose_rounded(exact, rounded, PASSAGE).name in rounded.formats
+    monkeypatch.setattr(precision, "MIN_AGREEMENT", 1.1)
+    assert choose_rounded(exact, rounded, PASSAGE).name == rounded.formats[-1]
 
 
 def test_a_passage_is_computed_as_its_steps_are() -> None:

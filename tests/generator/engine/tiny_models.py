@@ -118,7 +118,7 @@ class PlainGraphNetwork(GraphNetwork):
 
 def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
     """By the general network, or by the family's own if `family` is `packed …`, as on a GPU if it is `graph …`, in
-    8 bits if it is `int8 …`."""
+    8 bits if it is `int8 …`, or in one of its formats, `int8-a8 …`."""
     network: Network
     if family.startswith("graph"):
         network = PlainGraphNetwork(tiny_family(family, window))
@@ -126,6 +126,8 @@ def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunne
         network = PackedNetwork(tiny_family(family, window))
         if family.startswith("int8"):
             network = Int8Network(tiny_family(family, window), threads=2)
+            if family.startswith("int8-"):
+                network.use(family.split()[0])
     else:
         network = open_model(copy_of(tiny_model(family)), window)
     return ModelRunner(network, tiny_vocabulary(), window, "fp32", num_slots)

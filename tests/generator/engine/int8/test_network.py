@@ -7,23 +7,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generator.engine.int8.network import Int8Network
 from generator.engine.model_runner import ModelRunner
 from generator.engine.packed_network import PackedNetwork
-from generator.engine.runner import Row
+from generator.engine.runner import Interrupted, Row
 from tests.generator.engine.test_packed_network import SLOTS, STEPS, WINDOW
 from tests.generator.engine.tiny_models import tiny_family, tiny_runner, tiny_vocabulary
 
 
-@pytest.mark.parametrize("family", ["int8 gpt2", "int8 llama"])
+@pytest.mark.parametrize("family", ["int8 gpt2", "int8 llama", "int8-a8 gpt2", "int8-a8 llama"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, seed=st.integers(0, 99))
 def test_any_steps_give_nearly_what_the_exact_network_gives(
     family: str, steps: list[dict[int, tuple[int, float, bool]]], seed: int
 ) -> None:
     weights = tiny_family(family, WINDOW)
-    networks = PackedNetwork(weights), Int8Network(weights, threads=2)
-    exact, rounded = (ModelRunner(network, tiny_vocabulary(), WINDOW, "", SLOTS) for network in networks)
+    exact = ModelRunner(PackedNetwork(weights), tiny_vocabulary(), WINDOW, "", SLOTS)
+    rounded = tiny_runner(family, WINDOW, SLOTS)
     random, held = np.random.default_rng(seed), [0] * SLOTS
     for step in steps:
         rows = []
@@ -34,11 +33,12 @@ def test_any_steps_give_nearly_what_the_exact_network_gives(
         expected, computed = (runner.forward(rows, lambda: False) for runner in (exact, rounded))
         assert computed.shape == expected.shape
         for row, other in zip(expected, computed, strict=True):
-            assert np.corrcoef(row, other)[0, 1] > 0.99
+            # What is computed wrongly has nothing to do with what is right.
+            assert np.corrcoef(row, other)[0, 1] > 0.95
     rounded.check_integrity()
 
 
-@pytest.mark.parametrize("family", ["int8 gpt2", "int8 llama"])
+@pytest.mark.parametrize("family", ["int8 gpt2", "int8 llama", "int8-a8 gpt2", "int8-a8 llama"])
 def test_a_row_is_what_it_would_be_alone(family: str) -> None:
     together, alone = tiny_runner(family), tiny_runner(family)
     rows = [Row(slot, list(range(5 + slot, 9 + 7 * slot)), 0, True) for slot in range(4)]
@@ -52,3 +52,28 @@ def test_a_window_that_is_no_multiple_of_a_block_is_kept_to() -> None:
     runner.forward([Row(0, list(range(41)), 0, True)], lambda: False)
     with pytest.raises(IndexError):
         runner.forward([Row(0, [5], 41, True)], lambda: False)
+
+
+class Leaving(Exception):
+    pass
+
+
+@pytest.mark.parametrize("looks", range(2))
+def test_a_step_can_be_left_before_any_layer(looks: int) -> None:
+    runner, untouched = tiny_runner("int8 llama"), tiny_runner("int8 llama")
+    rows = [Row(0, list(range(20)), 0, True)]
+
+    def should_stop() -> bool:
+        return next(seen) == looks
+
+    def fail() -> bool:
+        if should_stop():
+            raise Leaving
+        return False
+
+    for stop, error in ((should_stop, Interrupted), (fail, Leaving)):
+        seen = iter(range(99))
+        with pytest.raises(error):
+            runner.forward(rows, stop)
+    assert np.array_equal(runner.forward(rows, lambda: False), untouched.forward(rows, lambda: False))
+    runner.check_integrity()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from generator.engine.int8 import rows
 from generator.engine.int8.attention import attend, new_room, put_query
-from generator.engine.int8.product import Floats, multiply, pack, padded, unpack
+from generator.engine.int8.product import PAIR, QUAD, Floats, Rows8, Rows16, multiply, pack, padded, rearrange, unpack
 from generator.engine.int8.slots import Slots, write
 
 
@@ -32,32 +32,60 @@ def in_8_bits(numbers: Floats) -> Floats:
     return kept
 
 
-def rounded(numbers: Floats) -> tuple[np.ndarray[tuple[int], np.dtype[np.int16]], Floats]:
-    result = np.zeros(numbers.size, np.int16)
-    width = numbers.shape[1]
-    factors = [
-        rows.to_16_bits(row, result[number * width : (number + 1) * width]) for number, row in enumerate(numbers)
-    ]
-    return result, np.array(factors, np.float32)
+def in_16_bits(numbers: Floats) -> Rows16:
+    count, width = numbers.shape
+    result = Rows16(np.zeros(numbers.size, np.int16), np.zeros(count, np.float32))
+    for number, row in enumerate(numbers):
+        result.factors[number] = rows.to_16_bits(row, result.numbers[number * width : (number + 1) * width])
+    return result
+
+
+def in_8_bits_each_32(numbers: Floats) -> Rows8:
+    count, width = numbers.shape
+    groups = width // 32
+    result = Rows8(
+        np.zeros(numbers.size, np.int8), np.zeros(count * groups, np.float32), np.zeros(count * groups, np.int32)
+    )
+    for number, row in enumerate(numbers):
+        part = slice(number * groups, (number + 1) * groups)
+        begin = number * width
+        rows.to_8_bits(row, result.numbers[begin : begin + width], result.factors[part], result.offsets[part])
+    return result
 
 
 @settings(max_examples=60, deadline=None)
 @given(outputs=st.integers(1, 70), groups=st.integers(1, 5), count=st.integers(1, 21), seed=st.integers(0, 9999))
 def test_a_product_is_that_of_the_rounded_weight(outputs: int, groups: int, count: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    weight, inputs = floats(random, outputs, 32 * groups), floats(random, count, 32 * groups)
+    width, blocks = 32 * groups, padded(outputs) // 16
+    weight, inputs = floats(random, outputs, width), floats(random, count, width)
     # Rows of very different sizes must not lose to each other.
     inputs *= 10 ** np.linspace(-3, 3, count, dtype=np.float32)[:, None]
     steps, scales = packed(weight)
-    kept = unpack(steps, scales, 32 * groups)
+    kept = unpack(steps, scales, width)
     assert np.abs(kept[:outputs] - weight).max() <= np.abs(weight).max() / 112 / 2 * 1.001
-    numbers, factors = rounded(inputs)
+    sizes = np.abs(inputs).max(1) * np.abs(kept).sum(1).max()
     out = np.zeros((count, padded(outputs)), np.float32)
-    blocks = padded(outputs) // 16
-    multiply(out.ravel(), 0, out.shape[1], numbers, 0, factors, count, 32 * groups, steps, 0, scales, 0, 0, blocks)
+    multiply(out.ravel(), 0, out.shape[1], in_16_bits(inputs), count, width, steps, 0, scales, 0, 0, blocks)
     expected = inputs.astype(np.float64) @ kept.T.astype(np.float64)
-    scale = np.abs(inputs).max(1) * np.abs(kept).sum(1).max()
-    assert (np.abs(out - expected).max(1) / scale).max() < 3e-5
+    assert (np.abs(out - expected).max(1) / sizes).max() < 3e-5
+
+    rearrange(steps, PAIR, QUAD)
+    multiply(out.ravel(), 0, out.shape[1], in_8_bits_each_32(inputs), count, width, steps, 0, scales, 0, 0, blocks)
+    # A number half way between two steps may be rounded the other way here, which is all that differs.
+    expected = in_8_bits(inputs).astype(np.float64) @ kept.T.astype(np.float64)
+    assert np.percentile(np.abs(out - expected).max(1) / sizes, 80) < 1e-5
+    rearrange(steps, QUAD, PAIR)
+    assert (unpack(steps, scales, width) == kept).all()
+
+
+def test_rows_in_8_bits_keep_what_is_not_a_number_and_what_is_nothing() -> None:
+    numbers = np.zeros((2, 64), np.float32)
+    numbers[1, 40] = np.nan
+    rounded = in_8_bits_each_32(numbers)
+    assert not rounded.numbers[:96].any()
+    assert np.isfinite(rounded.factors[:3]).all()
+    assert np.isnan(rounded.factors[3])
 
 
 def test_weights_that_once_had_four_or_eight_bits_are_kept_exactly() -> None:
