@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
+import psutil
+
 from benchmarks.models import ROOT, book
 from generator.engine.loop import Loop
 from generator.engine.model_runner import ModelRunner
@@ -27,11 +29,13 @@ ENDLESS = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """So many tokens of an epoch came at `at` (seconds)."""
+    """So many tokens of an epoch came at `at` (seconds); until then a host had given `stolen` seconds of this machine's
+    processors to others."""
 
     epoch: int
     at: float
     count: int
+    stolen: float
 
 
 class Engine:
@@ -93,17 +97,24 @@ class Engine:
 
     def _publish(self, event: Event) -> None:
         if isinstance(event, Chunk):
-            self.written[int(event.sequence)].append(Written(event.epoch, time.perf_counter(), len(event.tokens)))
+            self.written[int(event.sequence)].append(
+                Written(event.epoch, time.perf_counter(), len(event.tokens), stolen())
+            )
         elif isinstance(event, Failed):
             self.failure = event.message
 
 
-def gaps(written: list[Written]) -> list[float]:
+def stolen() -> float:
+    """Zero where nobody can tell."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
+
+
+def gaps(written: list[Written], undisturbed: bool = False) -> list[float]:
     """Seconds from one token to the next. Tokens that come together, since only the last completes a character, share
-    the time it took."""
+    the time it took. `undisturbed` are those in which no host took processors away."""
     found: list[float] = []
     for before, now in pairwise(written):
-        if before.epoch == now.epoch:
+        if before.epoch == now.epoch and not (undisturbed and now.stolen > before.stolen):
             found += [(now.at - before.at) / now.count] * now.count
     return found
 

@@ -2,7 +2,8 @@
 
 Run it as `python -m benchmarks.gaps [--long]`, four and a half minutes; `--long` is 100,000 tokens of one draft and as
 many of sixteen together, for each model an hour. The last line is JSON. All drafts begin alike, with half a window, so
-that sixteen windows are full at the same time.
+that sixteen windows are full at the same time. On a rented machine the host may give processors to others for a while:
+`undisturbed` is the share of gaps in which it did not, and they are shown by themselves too.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ TOKENS = {(SMOLLM2, 1): 4000, (SMOLLM2, 16): 1300, (GPT2, 1): 2600, (GPT2, 16): 
 LONG = {(SMOLLM2, 1): 100_000, (SMOLLM2, 16): 6250, (GPT2, 1): 100_000, (GPT2, 16): 6250}
 
 
-def write(runner: ModelRunner, drafts: int, tokens: int) -> list[list[float]]:
-    """Each draft's gaps in milliseconds, the first 64 left out: until then all are on their way."""
+def write(runner: ModelRunner, drafts: int, tokens: int) -> tuple[list[list[float]], list[float]]:
+    """Each draft's gaps in milliseconds, and all those in which no host took processors away. The first 64 tokens are
+    left out: until then all are on their way."""
     engine = Engine(runner)
     for draft in range(drafts):
         engine.tell(draft, engine.extract(300 * draft, BEFORE))
     engine.run(lambda: min(map(engine.count, range(drafts))) >= tokens)
-    return [[1000 * gap for gap in gaps(engine.written[draft])][64:tokens] for draft in range(drafts)]
+    written = [engine.written[draft][64:tokens] for draft in range(drafts)]
+    undisturbed = [1000 * gap for each in written for gap in gaps(each, undisturbed=True)]
+    return [[1000 * gap for gap in gaps(each)] for each in written], undisturbed
 
 
-def summary(drafts: list[list[float]]) -> dict[str, object]:
+def summary(drafts: list[list[float]], undisturbed: list[float]) -> dict[str, object]:
     every = [gap for draft in drafts for gap in draft]
     middle = quantile(every, 0.5)
     early = [gap for draft in drafts for gap in draft[max(0, 1000 - SPAN // 2) :][:SPAN]]
@@ -48,6 +52,8 @@ def summary(drafts: list[list[float]]) -> dict[str, object]:
         "p999_ms": round(quantile(every, 0.999), 2),
         "most_ms": round(max(every), 2),
         "p999_to_median": round(quantile(every, 0.999) / middle, 2),
+        "undisturbed": round(len(undisturbed) / len(every), 3),
+        "undisturbed_p999_to_median": round(quantile(undisturbed, 0.999) / quantile(undisturbed, 0.5), 2),
         # For the picture: median and largest gap of each stretch of so many tokens.
         "bucket_tokens": size,
         "buckets_ms": [[round(quantile(bucket, 0.5), 2), round(max(bucket), 2)] for bucket in buckets],
@@ -58,7 +64,7 @@ def main(wanted: dict[tuple[str, int], int]) -> None:
     results: dict[str, dict[str, object]] = {}
     with measured_models() as runners:
         for (model, drafts), tokens in wanted.items():
-            found = {"tokens": tokens, **summary(write(runners[model], drafts, tokens))}
+            found = {"tokens": tokens, **summary(*write(runners[model], drafts, tokens))}
             results[f"{model}, {drafts} drafts"] = found
             shown = "  ".join(f"{name} {value}" for name, value in found.items() if "bucket" not in name)
             print(f"{model:13} {drafts:2} drafts  {shown}", flush=True)

@@ -48,11 +48,13 @@ def ratio(rates: dict[str, list[float]], ours: str, other: str) -> float:
     return round(median(our / theirs for our, theirs in zip(rates[ours], rates[other], strict=True)), 2)
 
 
-def ratios(rates: dict[str, list[float]], other: str, streams: Sequence[int], context: int, alone: bool) -> list[float]:
+def ratios(
+    rates: dict[str, list[float]], other: str, streams: Sequence[int], context: int, alone: bool, ours: str = "int8"
+) -> list[float]:
     """The engine in 8 bits by `other`, which writes one text after another if `alone`."""
     before = f"{context} tokens before"
     return [
-        ratio(rates, f"int8, {n} streams, {before}", f"{other}{'' if alone else f', {n} streams'}, {before}")
+        ratio(rates, f"{ours}, {n} streams, {before}", f"{other}{'' if alone else f', {n} streams'}, {before}")
         for n in streams
     ]
 
@@ -64,6 +66,9 @@ def _forward(figures: Any) -> Iterator[Must]:
         "GPT-2, times `transformers.generate`, 64 tokens before; 1 / 16 / 32 streams", few, (3.5, 20, 24), (5, 35, 45)
     )
     yield Must("the same, 768 tokens before", many, (3, 10, 12), (4.5, 20, 25))
+    for tokens in (64, 768):
+        found = ratios(rates[GPT2], generate, (1, 16, 32), tokens, alone=True, ours="int8-a16")
+        yield Must(f"the same in `int8-a16`, {tokens} tokens before", found)
     smol = rates[SMOLLM2]
     if "llama.cpp, 1 streams, 64 tokens before" in smol:
         of_llama = ratios(smol, "llama.cpp", (1, 16), 64, alone=False)
@@ -99,6 +104,8 @@ def _gaps(figures: Any) -> Iterator[Must]:
             what = f"{name}, token gap: median at {found['tokens']:,} tokens by that at 1,000"
             yield Must(what, [found["late_to_early"]], (1.1,), (1.02,), most=True)
         yield Must(f"{name}, token gap: p99.9 by median", [found["p999_to_median"]], (3,), (2,), most=True)
+        what = f"the same, of the {found['undisturbed']:.0%} in which no host took processors away"
+        yield Must(what, [found["undisturbed_p999_to_median"]])
 
 
 def _fairness(figures: Any) -> Iterator[Must]:

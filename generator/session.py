@@ -114,9 +114,8 @@ class Session:
         return self._actor.scribe.alternatives(request)
 
     def seen(self, connection: str, revision: int) -> None:
-        self._actor.ask(
-            lambda: Viewed(connection, min(revision, self._actor.state.revision), time.monotonic()), _nothing
-        )
+        """Returns at once: nothing depends on when this is heard, and many pages say it four times a second."""
+        self._actor.post(lambda: Viewed(connection, min(revision, self._actor.state.revision), time.monotonic()))
 
     @property
     def is_writing(self) -> bool:

@@ -46,9 +46,10 @@ class Unfolded:
         )
 
 
-def append(connection: sqlite3.Connection, key: int, revision: int, updates: Sequence[Update]) -> int:
-    """Write the updates that follow `revision`. Returns their size in bytes."""
+def as_rows(key: int, revision: int, updates: Sequence[Update]) -> tuple[list[list[Any]], int]:
+    """What `append` writes of the updates that follow `revision`, and their size in bytes."""
     now = time.time()
+    rows: list[list[Any]] = []
     size = 0
     for number, update in enumerate(updates, revision + 1):
         changes = json.dumps(update.changes.to_json())
@@ -57,16 +58,25 @@ def append(connection: sqlite3.Connection, key: int, revision: int, updates: Seq
         )
         authors = json.dumps(update.authors) if update.authors else None
         deleted = sum(length for length, insert in update.changes.sections if insert is not None)
-        connection.execute(
-            "INSERT INTO log (draft, revision, at, client, author, inserted, deleted, changes, tokens, tokenizer,"
-            " authors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
+        rows.append(
+            [
                 *(key, number, now, update.client, update.author, update.changes.inserted, deleted),
                 *(changes, tokens or None, update.tokenizer, authors),
-            ),
+            ]
         )
         size += len(changes) + len(tokens)
-    return size
+    return rows, size
+
+
+def append(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows of any drafts, all by one statement: every statement gives the interpreter away, and in a busy
+    process it takes long to come back."""
+    columns = ", ".join(f"json_extract(value, '$[{column}]')" for column in range(11))
+    connection.execute(
+        "INSERT INTO log (draft, revision, at, client, author, inserted, deleted, changes, tokens, tokenizer, authors)"
+        f" SELECT {columns} FROM json_each(?)",
+        (json.dumps(rows),),
+    )
 
 
 def read_updates(connection: sqlite3.Connection, key: int, start: int, end: int) -> list[Update]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stories import draft_log
 from stories.database import copy_to, migrations, open_database, reading, transaction
@@ -47,6 +49,18 @@ __all__ = [
     "UnknownRevision",
     "UnknownStory",
 ]
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Where a draft is in the middle of a commit. `unfolded` are bytes of the log since its newest `snapshot`."""
+
+    key: int
+    story: str
+    revision: int
+    unfolded: int
+    snapshot: int
+    head: dict[str, Any] = field(default_factory=dict)
 
 
 class Store:
@@ -197,34 +211,57 @@ class Store:
             return draft_log.read_history(self._connection, key, since, end)
 
     def commit(self, commits: Sequence[Commit]) -> None:
-        """Make all of `commits` durable in one transaction, or, if anything is raised, none of them."""
+        """Make all of `commits` durable in one transaction, or, if anything is raised, none of them. The statements
+        are few however many drafts there are: `draft_log.append` says why."""
         with transaction(self._connection):
+            standings = self._standings([commit.draft for commit in commits])
+            rows: list[list[Any]] = []
             for commit in commits:
-                self._commit(commit)
+                if commit.draft not in standings:
+                    raise UnknownDraft("There is no such draft.")
+                rows += self._commit(commit, standings[commit.draft])
+            if rows:
+                draft_log.append(self._connection, rows)
+            self._keep(list(standings.values()))
 
-    def _commit(self, commit: Commit) -> None:
-        row = self._connection.execute(
-            "SELECT key, story, revision, unfolded,"
-            " (SELECT max(revision) FROM snapshot WHERE draft = key) FROM draft WHERE id = ?",
-            (commit.draft,),
+    def _standings(self, drafts: Sequence[str]) -> dict[str, _Standing]:
+        """Where each of those drafts is that there are; in one row, since every row is a step of its own."""
+        (found,) = self._connection.execute(
+            "SELECT json_group_array(json_array(id, key, story, revision, unfolded,"
+            " (SELECT max(revision) FROM snapshot WHERE draft = key)))"
+            " FROM draft WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(drafts),),
         ).fetchone()
-        if row is None:
-            raise UnknownDraft("There is no such draft.")
-        key, story, stored, size, snapshot = row
-        _check(commit, stored)
-        revision = stored + len(commit.updates)
-        size += draft_log.append(self._connection, key, stored, commit.updates)
-        if Unfolded(revision - snapshot, size).needs_snapshot(len(commit.text)):
-            draft_log.write_snapshot(self._connection, key, revision, commit.text, commit.spans)
-            self._connection.execute("UPDATE draft SET words = ? WHERE key = ?", (len(commit.text.split()), key))
-            size = 0
-        self._connection.execute(
-            "UPDATE draft SET revision = ?, unfolded = ?, head = ?, model = coalesce(?, model) WHERE key = ?",
-            (revision, size, json.dumps(dict(commit.head)), commit.head.get("model"), key),
-        )
+        return {draft: _Standing(*standing) for draft, *standing in json.loads(found)}
+
+    def _commit(self, commit: Commit, standing: _Standing) -> list[list[Any]]:
+        """What is to be appended to the log; all else of it is told to `standing`, or written."""
+        _check(commit, standing.revision)
+        rows, size = draft_log.as_rows(standing.key, standing.revision, commit.updates)
+        standing.revision += len(commit.updates)
+        standing.unfolded += size
+        standing.head = dict(commit.head)
+        if Unfolded(standing.revision - standing.snapshot, standing.unfolded).needs_snapshot(len(commit.text)):
+            draft_log.write_snapshot(self._connection, standing.key, standing.revision, commit.text, commit.spans)
+            words = len(commit.text.split())
+            self._connection.execute("UPDATE draft SET words = ? WHERE key = ?", (words, standing.key))
+            standing.snapshot, standing.unfolded = standing.revision, 0
         for fork in commit.forks:
-            self._insert_draft(story, fork)
-        self._touch(story)
+            self._insert_draft(standing.story, fork)
+        return rows
+
+    def _keep(self, standings: Sequence[_Standing]) -> None:
+        rows = [[at.key, at.revision, at.unfolded, json.dumps(at.head), at.head.get("model")] for at in standings]
+        self._connection.execute(
+            "UPDATE draft SET revision = json_extract(value, '$[1]'), unfolded = json_extract(value, '$[2]'),"
+            " head = json_extract(value, '$[3]'), model = coalesce(json_extract(value, '$[4]'), model)"
+            " FROM json_each(?) WHERE draft.key = json_extract(value, '$[0]')",
+            (json.dumps(rows),),
+        )
+        self._connection.execute(
+            "UPDATE story SET updated = ? WHERE id IN (SELECT value FROM json_each(?))",
+            (time.time(), json.dumps([at.story for at in standings])),
+        )
 
     def _insert_draft(self, story_id: str, draft: NewDraft) -> None:
         cursor = self._connection.execute(

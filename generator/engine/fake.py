@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -86,11 +87,10 @@ class FakeRunner:
         logits = []
         for row in rows:
             state = int(self._hashes[row.slot, row.past - 1]) if row.past else 0
-            for offset, token_id in enumerate(row.token_ids):
-                state = _next_state(state, token_id)
-                self._hashes[row.slot, row.past + offset] = state
+            _, *states = accumulate(row.token_ids, _next_state, initial=state)
+            self._hashes[row.slot, row.past : row.past + len(states)] = states
             if row.wants_logits:
-                logits.append(_logits(state, row.token_ids[-1]))
+                logits.append(_logits(states[-1], row.token_ids[-1]))
         return np.stack(logits) if logits else np.zeros((0, len(_TOKEN_BYTES)), dtype=np.float32)
 
     def copy_slot(self, source: int, target: int, num_tokens: int) -> None:

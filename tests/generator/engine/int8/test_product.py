@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +15,8 @@ from generator.engine.int8 import rows
 from generator.engine.int8.attention import attend, new_room, put_query
 from generator.engine.int8.product import PAIR, QUAD, Floats, Rows8, Rows16, multiply, pack, padded, rearrange, unpack
 from generator.engine.int8.slots import Slots, write
+
+ROOT = Path(__file__).parents[4]
 
 
 def packed(weight: Floats) -> tuple[np.ndarray[tuple[int], np.dtype[np.int8]], Floats]:
@@ -166,3 +172,18 @@ def test_a_row_of_zeros_is_no_division_by_zero() -> None:
     numbers = np.ones(32, np.int16)
     assert np.isfinite(rows.to_16_bits(np.zeros(32, np.float32), numbers))
     assert not numbers.any()
+
+
+def test_a_processor_without_the_instruction_computes_the_same(tmp_path: Path) -> None:
+    """In a process of its own, which compiles anew: what is compiled is kept by the source alone."""
+    code = f"""
+import sys
+from generator.engine.int8 import opening, processor
+opening.source_mark = lambda: {str(tmp_path)!r}
+processor.HAS_VNNI = False
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", {__file__!r}, "-k", "product_is_that_of"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(tmp_path.rglob("*.nbi"))
