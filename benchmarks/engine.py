@@ -109,13 +109,19 @@ def stolen() -> float:
     return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
-def gaps(written: list[Written], undisturbed: bool = False) -> list[float]:
+def gaps(written: list[Written]) -> list[float]:
     """Seconds from one token to the next. Tokens that come together, since only the last completes a character, share
-    the time it took. `undisturbed` are those in which no host took processors away."""
-    found: list[float] = []
+    the time it took."""
+    return [gap for gap, _ in gaps_and_thefts(written)]
+
+
+def gaps_and_thefts(written: list[Written]) -> list[tuple[float, bool]]:
+    """And whether the machine's host was seen to take processors away meanwhile, which it counts in hundredths of a
+    second."""
+    found: list[tuple[float, bool]] = []
     for before, now in pairwise(written):
-        if before.epoch == now.epoch and not (undisturbed and now.stolen > before.stolen):
-            found += [(now.at - before.at) / now.count] * now.count
+        if before.epoch == now.epoch:
+            found += [((now.at - before.at) / now.count, now.stolen > before.stolen)] * now.count
     return found
 
 

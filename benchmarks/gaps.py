@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks.engine import Engine, gaps, quantile
+from benchmarks.engine import Engine, gaps_and_thefts, quantile
 from benchmarks.models import measured_models
 from benchmarks.record import GPT2, SMOLLM2
 from generator.engine.model_runner import ModelRunner
@@ -31,9 +31,9 @@ def write(runner: ModelRunner, drafts: int, tokens: int) -> tuple[list[list[floa
     for draft in range(drafts):
         engine.tell(draft, engine.extract(300 * draft, BEFORE))
     engine.run(lambda: min(map(engine.count, range(drafts))) >= tokens)
-    written = [engine.written[draft][64:tokens] for draft in range(drafts)]
-    undisturbed = [1000 * gap for each in written for gap in gaps(each, undisturbed=True)]
-    return [[1000 * gap for gap in gaps(each)] for each in written], undisturbed
+    found = [gaps_and_thefts(engine.written[draft])[64:tokens] for draft in range(drafts)]
+    undisturbed = [1000 * gap for each in found for gap, theft in each if not theft]
+    return [[1000 * gap for gap, _ in each] for each in found], undisturbed
 
 
 def summary(drafts: list[list[float]], undisturbed: list[float]) -> dict[str, object]:
@@ -53,7 +53,9 @@ def summary(drafts: list[list[float]], undisturbed: list[float]) -> dict[str, ob
         "most_ms": round(max(every), 2),
         "p999_to_median": round(quantile(every, 0.999) / middle, 2),
         "undisturbed": round(len(undisturbed) / len(every), 3),
-        "undisturbed_p999_to_median": round(quantile(undisturbed, 0.999) / quantile(undisturbed, 0.5), 2),
+        "undisturbed_p999_to_median": round(quantile(undisturbed, 0.999) / quantile(undisturbed, 0.5), 2)
+        if undisturbed
+        else None,
         # For the picture: median and largest gap of each stretch of so many tokens.
         "bucket_tokens": size,
         "buckets_ms": [[round(quantile(bucket, 0.5), 2), round(max(bucket), 2)] for bucket in buckets],

@@ -104,8 +104,9 @@ def _gaps(figures: Any) -> Iterator[Must]:
             what = f"{name}, token gap: median at {found['tokens']:,} tokens by that at 1,000"
             yield Must(what, [found["late_to_early"]], (1.1,), (1.02,), most=True)
         yield Must(f"{name}, token gap: p99.9 by median", [found["p999_to_median"]], (3,), (2,), most=True)
-        what = f"the same, of the {found['undisturbed']:.0%} in which no host took processors away"
-        yield Must(what, [found["undisturbed_p999_to_median"]])
+        if found["undisturbed_p999_to_median"] is not None:
+            what = f"the same, of the {found['undisturbed']:.0%} in which no host was seen to take processors away"
+            yield Must(what, [found["undisturbed_p999_to_median"]])
 
 
 def _fairness(figures: Any) -> Iterator[Must]:

@@ -77,7 +77,7 @@ class Actor:
         return done.result()
 
     def post(self, event: Callable[[], Event]) -> None:
-        """Like `ask`, for those who don't wait."""
+        """Like `ask`, for those who don't wait: it comes to nothing if the actor has ended."""
         self._inbox.put(_Turn(event))
 
     @property

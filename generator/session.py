@@ -1,6 +1,6 @@
 """Session: one open draft, as connections and the engine talk to it.
 
-Owns what each request becomes: an event for the draft's actor and the answer after it. Each request blocks
+Owns what each request becomes: an event for the draft's actor and the answer after it. Each request but `seen` blocks
 until the actor has answered. Knows nothing of sockets, HTTP or SQL.
 """
 

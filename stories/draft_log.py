@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stories.changes import ChangeSet, InvalidChange
-from stories.errors import Damaged
+from stories.errors import Damaged, StoreError
 from stories.records import HistoryRow
 from stories.spans import InvalidSpans, Spans
 from stories.update import Token, Update
@@ -28,6 +28,13 @@ UNITS_PER_UPDATE = 400
 UNITS_PER_BYTE = 4
 # Old snapshots are thinned out to about two in this many revisions: no revision is further from one.
 SNAPSHOT_SPACING = 4096
+
+_Row = tuple[Any, ...]
+_INSERT = (
+    "INSERT INTO log (draft, revision, at, client, author, inserted, deleted, changes, tokens, tokenizer, authors)"
+)
+_WIDTH, _CHANGES = 11, 7
+_LONG = 64 * 1024
 
 _COLUMNS = "client, author, changes, tokens, tokenizer, authors"
 
@@ -46,12 +53,13 @@ class Unfolded:
         )
 
 
-def as_rows(key: int, revision: int, updates: Sequence[Update]) -> tuple[list[list[Any]], int]:
-    """What `append` writes of the updates that follow `revision`, and their size in bytes."""
+def as_rows(key: int, revision: int, updates: Sequence[Update]) -> tuple[list[_Row], int]:
+    """What `append` writes of the updates that follow `revision`, and their size in bytes. Raises StoreError."""
     now = time.time()
-    rows: list[list[Any]] = []
+    rows: list[_Row] = []
     size = 0
     for number, update in enumerate(updates, revision + 1):
+        refuse_nul(update.client, update.author, update.tokenizer)
         changes = json.dumps(update.changes.to_json())
         tokens = (
             json.dumps([[token.id, token.length, token.logprob] for token in update.tokens]) if update.tokens else ""
@@ -59,24 +67,35 @@ def as_rows(key: int, revision: int, updates: Sequence[Update]) -> tuple[list[li
         authors = json.dumps(update.authors) if update.authors else None
         deleted = sum(length for length, insert in update.changes.sections if insert is not None)
         rows.append(
-            [
+            (
                 *(key, number, now, update.client, update.author, update.changes.inserted, deleted),
                 *(changes, tokens or None, update.tokenizer, authors),
-            ]
+            )
         )
         size += len(changes) + len(tokens)
     return rows, size
 
 
-def append(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
-    """Write rows of any drafts, all by one statement: every statement gives the interpreter away, and in a busy
-    process it takes long to come back."""
-    columns = ", ".join(f"json_extract(value, '$[{column}]')" for column in range(11))
-    connection.execute(
-        "INSERT INTO log (draft, revision, at, client, author, inserted, deleted, changes, tokens, tokenizer, authors)"
-        f" SELECT {columns} FROM json_each(?)",
-        (json.dumps(rows),),
-    )
+def append(connection: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+    """Write rows of any drafts, the small ones all by one statement: every statement gives the interpreter away, and in
+    a busy process it takes long to come back. Long ones would only be escaped once more for it."""
+    small = [row for row in rows if len(row[_CHANGES]) <= _LONG]
+    if small:
+        columns = ", ".join(f"json_extract(value, '$[{column}]')" for column in range(_WIDTH))
+        connection.execute(f"{_INSERT} SELECT {columns} FROM json_each(?)", (json_array(small),))
+    long = [row for row in rows if len(row[_CHANGES]) > _LONG]
+    connection.executemany(f"{_INSERT} VALUES ({', '.join('?' * _WIDTH)})", long)
+
+
+def json_array(rows: Sequence[Sequence[Any]]) -> str:
+    """As SQLite takes it. Half a character is left as it is: then it refuses the whole."""
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def refuse_nul(*words: str | None) -> None:
+    """Raises StoreError: SQLite would cut the word off there, as it reads JSON."""
+    if any(word and "\0" in word for word in words):
+        raise StoreError("A name with a NUL in it cannot be stored.")
 
 
 def read_updates(connection: sqlite3.Connection, key: int, start: int, end: int) -> list[Update]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stories import draft_log
 from stories.database import copy_to, migrations, open_database, reading, transaction
-from stories.draft_log import Unfolded
+from stories.draft_log import Unfolded, json_array
 from stories.errors import (
     Damaged,
     SchemaTooNew,
@@ -53,14 +53,16 @@ __all__ = [
 
 @dataclass(slots=True)
 class _Standing:
-    """Where a draft is in the middle of a commit. `unfolded` are bytes of the log since its newest `snapshot`."""
+    """Where a draft is in the middle of a commit. `unfolded` are bytes of the log since its newest `snapshot`; `head`
+    is JSON. A head need not name the `model`."""
 
     key: int
     story: str
     revision: int
     unfolded: int
     snapshot: int
-    head: dict[str, Any] = field(default_factory=dict)
+    head: str = ""
+    model: str | None = None
 
 
 class Store:
@@ -211,36 +213,35 @@ class Store:
             return draft_log.read_history(self._connection, key, since, end)
 
     def commit(self, commits: Sequence[Commit]) -> None:
-        """Make all of `commits` durable in one transaction, or, if anything is raised, none of them. The statements
-        are few however many drafts there are: `draft_log.append` says why."""
+        """Make all of `commits` durable in one transaction, or, if anything is raised, none of them. By few statements:
+        `draft_log.append` says why."""
         with transaction(self._connection):
             standings = self._standings([commit.draft for commit in commits])
-            rows: list[list[Any]] = []
-            for commit in commits:
-                if commit.draft not in standings:
-                    raise UnknownDraft("There is no such draft.")
-                rows += self._commit(commit, standings[commit.draft])
-            if rows:
-                draft_log.append(self._connection, rows)
+            rows = [row for commit in commits for row in self._commit(commit, standings)]
+            draft_log.append(self._connection, rows)
             self._keep(list(standings.values()))
 
     def _standings(self, drafts: Sequence[str]) -> dict[str, _Standing]:
         """Where each of those drafts is that there are; in one row, since every row is a step of its own."""
         (found,) = self._connection.execute(
-            "SELECT json_group_array(json_array(id, key, story, revision, unfolded,"
-            " (SELECT max(revision) FROM snapshot WHERE draft = key)))"
-            " FROM draft WHERE id IN (SELECT value FROM json_each(?))",
-            (json.dumps(drafts),),
+            "SELECT json_group_array(json_array(id, key, story, revision, unfolded, (SELECT max(revision)"
+            " FROM snapshot WHERE draft = key))) FROM draft WHERE id IN (SELECT value FROM json_each(?))",
+            (json_array(drafts),),
         ).fetchone()
         return {draft: _Standing(*standing) for draft, *standing in json.loads(found)}
 
-    def _commit(self, commit: Commit, standing: _Standing) -> list[list[Any]]:
-        """What is to be appended to the log; all else of it is told to `standing`, or written."""
+    def _commit(self, commit: Commit, standings: dict[str, _Standing]) -> list[tuple[Any, ...]]:
+        """What is to be appended to the log; all else of it is told to its standing, or written."""
+        if commit.draft not in standings:
+            standings |= self._standings([commit.draft])  # a fork of this very batch
+        if (standing := standings.get(commit.draft)) is None:
+            raise UnknownDraft("There is no such draft.")
         _check(commit, standing.revision)
         rows, size = draft_log.as_rows(standing.key, standing.revision, commit.updates)
         standing.revision += len(commit.updates)
         standing.unfolded += size
-        standing.head = dict(commit.head)
+        standing.head, standing.model = json.dumps(dict(commit.head)), commit.head.get("model") or standing.model
+        draft_log.refuse_nul(standing.model)
         if Unfolded(standing.revision - standing.snapshot, standing.unfolded).needs_snapshot(len(commit.text)):
             draft_log.write_snapshot(self._connection, standing.key, standing.revision, commit.text, commit.spans)
             words = len(commit.text.split())
@@ -251,16 +252,17 @@ class Store:
         return rows
 
     def _keep(self, standings: Sequence[_Standing]) -> None:
-        rows = [[at.key, at.revision, at.unfolded, json.dumps(at.head), at.head.get("model")] for at in standings]
+        # Without UPDATE FROM, which SQLite has since 3.33 only.
         self._connection.execute(
-            "UPDATE draft SET revision = json_extract(value, '$[1]'), unfolded = json_extract(value, '$[2]'),"
-            " head = json_extract(value, '$[3]'), model = coalesce(json_extract(value, '$[4]'), model)"
-            " FROM json_each(?) WHERE draft.key = json_extract(value, '$[0]')",
-            (json.dumps(rows),),
+            "UPDATE draft SET (revision, unfolded, head, model) = (SELECT json_extract(value, '$[1]'),"
+            " json_extract(value, '$[2]'), json_extract(value, '$[3]'), coalesce(json_extract(value, '$[4]'), model)"
+            " FROM json_each(?1) WHERE json_extract(value, '$[0]') = draft.key)"
+            " WHERE key IN (SELECT json_extract(value, '$[0]') FROM json_each(?1))",
+            (json_array([(at.key, at.revision, at.unfolded, at.head, at.model) for at in standings]),),
         )
         self._connection.execute(
             "UPDATE story SET updated = ? WHERE id IN (SELECT value FROM json_each(?))",
-            (time.time(), json.dumps([at.story for at in standings])),
+            (time.time(), json_array([at.story for at in standings])),
         )
 
     def _insert_draft(self, story_id: str, draft: NewDraft) -> None:

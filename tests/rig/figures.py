@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+import psutil
+
 from tests.web.raw_page import ask
 
 _PARTS = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
@@ -28,6 +30,23 @@ def show(test: str, seed: int, **figures: Any) -> None:
     """Prints the line. pytest shows it where a test failed, or with -s."""
     date = datetime.now(timezone.utc).date().isoformat()
     print("\n" + json.dumps({"test": test, "date": date, "seed": seed, **figures}, ensure_ascii=False))  # noqa: T201
+
+
+class Stolen:
+    """How much of this machine's processor time its host gives to others: what has to be known of times that are
+    measured on it."""
+
+    def __init__(self) -> None:
+        self._begin = self._seconds()
+
+    def share(self) -> float:
+        """Since this was made; 0 where nobody can tell."""
+        stolen, every = (now - before for now, before in zip(self._seconds(), self._begin, strict=True))
+        return round(stolen / every, 3) if every else 0.0
+
+    def _seconds(self) -> tuple[float, float]:
+        times = psutil.cpu_times()
+        return getattr(times, "steal", 0.0), sum(times)
 
 
 def hub_lag(port: int) -> dict[str, float]:

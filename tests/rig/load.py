@@ -144,8 +144,9 @@ def main(port: int, connected: int, writing: int, seconds: float, seed: int) -> 
         lost, divergent = crowd.compare()
         acks = [wait for page in crowd.pages for wait in page.ack_seconds]
         edits = sum(len(letters) for letters in crowd.typed.values())
-        chunks = sum(update["client"] == "model" for page in crowd.pages for update in page.updates)
-    figures: Json = {"edits": edits, "chunks": chunks, "lost": lost, "divergent": divergent}
+        written = [update for page in crowd.pages for update in page.updates if update["client"] == "model"]
+        tokens = sum(len(update["tokens"]) for update in written)
+    figures: Json = {"edits": edits, "chunks": len(written), "tokens": tokens, "lost": lost, "divergent": divergent}
     figures |= {"ack_ms": spread(acks), "crowd_late_ms": spread(crowd.late_seconds)}
     print(json.dumps(figures))  # noqa: T201
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.app.server import ROOT, AppServer, running_server
-from tests.rig.figures import edit_answers, hub_lag, new_seed, share, show
+from tests.rig.figures import Stolen, edit_answers, hub_lag, new_seed, share, show
 from tests.web.raw_page import RawPage, ask, cookie_of
 
 pytestmark = pytest.mark.app
@@ -26,11 +26,12 @@ WARMING = 50
 def crowd(app: AppServer, connected: int, writing: int, seconds: float) -> None:
     seed = new_seed()
     figures = [connected, writing, seconds, seed]
+    stolen = Stolen()
     command = [sys.executable, "-W", "ignore", "-m", "tests.rig.load", str(app.port), *map(str, figures)]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=seconds + 300, check=True)
     found: dict[str, Any] = json.loads(ended.stdout)
-    of_server = {"hub_lag_below_ms": hub_lag(app.port), "answered_below_ms": edit_answers(app.port)}
-    show("load", seed, connected=connected, writing=writing, seconds=seconds, **of_server, **found)
+    found |= {"hub_lag_below_ms": hub_lag(app.port), "answered_below_ms": edit_answers(app.port)}
+    show("load", seed, connected=connected, writing=writing, seconds=seconds, stolen=stolen.share(), **found)
     assert (found["lost"], found["divergent"]) == (0, 0)
     assert found["edits"] > writing
     assert found["chunks"] > writing

@@ -255,3 +255,44 @@ def test_more_of_a_log_than_asked_for_is_not_read(store: Store) -> None:
     assert len(store.updates("d", 1, 3, 6)) == 2
     with pytest.raises(TooLong):
         store.updates("d", 1, 3, 5)
+
+
+def test_one_batch_may_hold_a_draft_twice_and_its_forks(store: Store) -> None:
+    store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d", "ab"),)))
+    spans, fork = [Spans.of(length, USER) for length in range(9)], new_draft("f", "ab", parent="d", forked_at=0)
+    store.commit(
+        [
+            Commit("d", 0, (typed("ab", "c"),), {"model": "other"}, "abc", spans[3], (fork,)),
+            Commit("d", 1, (typed("abc", "d"),), {"run": 1}, "abcd", spans[4], ()),
+            Commit("f", 0, (typed("ab", "e"),), HEAD, "abe", spans[3], ()),
+        ]
+    )
+    assert [(store.load(draft).revision, store.load(draft).text) for draft in "df"] == [(2, "abcd"), (1, "abe")]
+    entry = next(draft for draft in store.story("me", "s").drafts if draft.id == "d")
+    assert (entry.model, entry.head) == ("other", {"run": 1})
+
+
+@pytest.mark.parametrize("word", ["\ud800", "a\0b"])
+@pytest.mark.parametrize("where", ["client", "author", "tokenizer", "model"])
+def test_names_that_could_not_be_read_again_are_not_stored(store: Store, word: str, where: str) -> None:
+    store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d", "ab"),)))
+    names = {"client": "page", "author": USER, "tokenizer": "", "model": "GPT-2 small"} | {where: word}
+    changes = ChangeSet.insert(2, 2, "c")
+    update = Update(names["client"], names["author"], changes, tokenizer=names["tokenizer"])
+    with pytest.raises(StoreError):
+        store.commit([Commit("d", 0, (update,), {"model": names["model"]}, "abc", Spans.of(3, USER), ())])
+    assert store.load("d").text == "ab"
+    assert [story.id for story in store.stories("me")] == ["s"]
+
+
+def test_an_update_too_long_for_a_batch_comes_back(store: Store) -> None:
+    store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"), new_draft("e"))))
+    text = "\u4e00" * 100_000
+    store.commit(
+        [
+            Commit("d", 0, (typed("", text),), HEAD, text, Spans.of(len(text), USER), ()),
+            Commit("e", 0, (typed("", "x"),), HEAD, "x", Spans.of(1, USER), ()),
+        ]
+    )
+    assert store.updates("d", 0, 1) == [typed("", text)]
+    assert store.load("e").text == "x"

@@ -125,7 +125,7 @@ def test_nothing_is_appended_after_the_answer_to_pause(mode: str, tmp_path: Path
                 wait_until_written(page, seen + 2)
                 number = page.emit("pause", {"draft": draft})
                 paused = page.ack(number)["revision"]
-                quiet = page.emit("seen", {"draft": draft, "revision": paused})
+                quiet = page.emit("hold", {"draft": draft, "composing": False})
                 page.ack(quiet)
                 after = page.log[page.log.index(f"ack {number}") :]
                 assert "event updates" not in after

@@ -104,25 +104,24 @@ class Int8Network:
         def job(thread: int) -> None:
             stride = watched if thread == 0 else self._num_layers
             for first in range(0, self._num_layers, stride):
-                if thread == 0:
-                    self._look_around(should_stop)
+                if thread == 0 and should_stop():
+                    raise Interrupted
                 walk(
                     shape, self._weights, slots.stored, step, self._desk,
                     first, first + stride, thread, self._team.count,
                 )  # fmt: skip
             finish(shape, self._weights, self._desk, logits, outputs, len(wanted), self._team.count)
 
-        self._team.run(job)
-        return torch.from_numpy(logits.reshape(-1, outputs)[:, : self._vocabulary_size])
+        def job_or_end(thread: int) -> None:
+            try:
+                job(thread)
+            except BaseException:
+                # Only thread 0 fails, between two layers: there the others wait for it, and leave with it.
+                end(self._desk.board)
+                raise
 
-    def _look_around(self, should_stop: Callable[[], bool]) -> None:
-        """By thread 0, between two layers: the others wait for it there, and leave with it."""
-        try:
-            if should_stop():
-                raise Interrupted
-        except BaseException:
-            end(self._desk.board)
-            raise
+        self._team.run(job_or_end)
+        return torch.from_numpy(logits.reshape(-1, outputs)[:, : self._vocabulary_size])
 
 
 def _step_of(rows: AnySequence[Row], wanted: AnySequence[int]) -> Step:

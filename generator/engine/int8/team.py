@@ -19,7 +19,7 @@ from numba import types
 from generator.engine.int8.atomics import fetch, fetch_add, pause
 from generator.engine.int8.compiling import compiled
 
-# So often a thread looks whether the others have arrived before it lets others have the processor: a few microseconds.
+# So often a thread looks whether the others have arrived before it lets others have the processor.
 _PATIENCE = 2000
 _let_others = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 

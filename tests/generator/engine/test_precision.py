@@ -86,9 +86,11 @@ def test_the_error_of_int8_is_measured_and_small() -> None:
 
 def test_a_format_that_is_forced_is_one_within_the_bound_if_there_is_any(monkeypatch: pytest.MonkeyPatch) -> None:
     exact, rounded = networks()
-    assert choose_rounded(exact, rounded, PASSAGE).name in rounded.formats
-    monkeypatch.setattr(precision, "MIN_AGREEMENT", 1.1)
-    assert choose_rounded(exact, rounded, PASSAGE).name == rounded.formats[-1]
+    monkeypatch.setattr(Int8Network, "formats", FORMATS)
+    monkeypatch.setattr(precision, "MAX_DIVERGENCE", 9.0)
+    for agreement, expected in ((0.0, FORMATS[0]), (1.1, FORMATS[-1])):
+        monkeypatch.setattr(precision, "MIN_AGREEMENT", agreement)
+        assert choose_rounded(exact, rounded, PASSAGE).name == expected
 
 
 def test_a_passage_is_computed_as_its_steps_are() -> None:
