@@ -3,7 +3,8 @@
 Run it as `python -m benchmarks.gaps [--long]`, four and a half minutes; `--long` is 100,000 tokens of one draft and as
 many of sixteen together, for each model an hour. The last line is JSON. All drafts begin alike, with half a window, so
 that sixteen windows are full at the same time. On a rented machine the host may give processors to others for a while:
-`undisturbed` is the share of gaps in which it did not, and they are shown by themselves too.
+`undisturbed` is the share of gaps in which it was not seen to, and they are shown by themselves too. That is a lower
+bound: the longer a gap, the likelier it was disturbed.
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ def _gaps(figures: Any) -> Iterator[Must]:
             yield Must(what, [found["late_to_early"]], (1.1,), (1.02,), most=True)
         yield Must(f"{name}, token gap: p99.9 by median", [found["p999_to_median"]], (3,), (2,), most=True)
         if found["undisturbed_p999_to_median"] is not None:
-            what = f"the same, of the {found['undisturbed']:.0%} in which no host was seen to take processors away"
+            share = f"{found['undisturbed']:.0%}"
+            what = f"the same of the {share} in which no host was seen to take processors away: a lower bound"
             yield Must(what, [found["undisturbed_p999_to_median"]])
 
 
