@@ -1,4 +1,4 @@
-"""All that is measured, part after part: `python -m benchmarks [PART…] [--long]`, 25 minutes on two quiet cores.
+"""All that is measured, part after part: `python -m benchmarks [PART…] [--long]`, about 45 minutes on two cores.
 
 Each part is a process of its own, `python -m benchmarks.PART`, which prints a table and, last, one line of JSON. What
 that line says is kept in docs/performance/figures.json, from which docs/performance.md and its pictures are made. With

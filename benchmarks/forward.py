@@ -1,6 +1,6 @@
 """Tokens a second of the engine's forward, beside `transformers.generate` and llama.cpp on the same weights, in turns.
 
-Run it as `python -m benchmarks.forward [ROUNDS]`; five rounds take eleven minutes on two cores. The last line is JSON.
+Run it as `python -m benchmarks.forward [ROUNDS]`; five rounds take 15 minutes on two cores. The last line is JSON.
 llama.cpp takes part where benchmarks/requirements.txt is installed. `int8` is the format that the program chooses for
 SmolLM2. GPT-2 has random weights: its speed does not depend on them, its error would, and is not measured; so `int8` is
 its fastest format, and the one of the least error is measured too.

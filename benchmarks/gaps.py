@@ -1,6 +1,6 @@
 """The time from one token to the next over a long text, with its windows' swaps: 1 draft, and 16 at once.
 
-Run it as `python -m benchmarks.gaps [--long]`, four and a half minutes; `--long` is 100,000 tokens of one draft and as
+Run it as `python -m benchmarks.gaps [--long]`, five to twelve minutes; `--long` is 100,000 tokens of one draft and as
 many of sixteen together, for each model an hour. The last line is JSON. All drafts begin alike, with half a window, so
 that sixteen windows are full at the same time. On a rented machine the host may give processors to others for a while:
 `undisturbed` is the share of gaps in which it was not seen to, and they are shown by themselves too. That is a lower

@@ -116,7 +116,7 @@ class Int8Network:
             try:
                 job(thread)
             except BaseException:
-                # Only thread 0 fails, between two layers: there the others wait for it, and leave with it.
+                # Mostly thread 0, between two layers: there the others wait for it, and leave with it.
                 end(self._desk.board)
                 raise
 

@@ -63,18 +63,19 @@ def team_of(count: int) -> Team:
     return Team(count)
 
 
-# Within a job, `board` is an array of int64, all zero at first: [0] counts arrivals, [1] is not zero once all is over,
-# the others count what is taken.
+# Within a job, `board` is an array of int64, all zero at first: [0] counts arrivals, the others what is taken.
+# More arrivals than any job has: nobody waits any more, and all is over.
+_OVER = 2**40
 
 
 def new_board(phases: int) -> npt.NDArray[np.int64]:
-    return np.zeros(2 + phases, np.int64)
+    return np.zeros(1 + phases, np.int64)
 
 
 @compiled
 def take(board, phase):
     """The number of the next piece of work in this phase."""
-    return fetch_add(board, 2 + phase, 1)
+    return fetch_add(board, 1 + phase, 1)
 
 
 @compiled
@@ -92,12 +93,12 @@ def meet(board, phase, threads):
 
 @compiled
 def end(board):
-    """Let those go who wait in a meeting after which they ask whether it is over, instead of coming there."""
-    fetch_add(board, 1, 1)
-    fetch_add(board, 0, 1)
+    """Let all go who wait, now or later, instead of coming to the next meeting. What they compute then is worth
+    nothing."""
+    fetch_add(board, 0, _OVER)
 
 
 @compiled
 def is_over(board):
     """The same for all who ask after one meeting."""
-    return fetch(board, 1) != 0
+    return fetch(board, 0) >= _OVER

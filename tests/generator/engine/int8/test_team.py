@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.team import Team, meet, take
+from generator.engine.int8.team import Team, end, is_over, meet, take
 
 
 @compiled
@@ -52,3 +52,27 @@ def test_two_callers_take_turns() -> None:
     for caller in callers:
         caller.join(30)
         assert not caller.is_alive()
+
+
+@compiled
+def _go_on(board, threads):  # type: ignore[no-untyped-def]
+    meet(board, 0, threads)
+    was_over = is_over(board)
+    meet(board, 1, threads)
+    meet(board, 2, threads)
+    return was_over
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_who_ends_it_lets_the_others_go_at_this_meeting_and_all_later_ones(threads: int) -> None:
+    team, board, seen = Team(threads), np.zeros(60, np.int64), []
+    _go_on(np.zeros(60, np.int64), 1)  # compiled, or the others would wait for that
+    caller = threading.Thread(
+        target=team.run,
+        args=(lambda thread: seen.append(_go_on(board, threads)) if thread else end(board),),
+        daemon=True,
+    )
+    caller.start()
+    caller.join(60)
+    assert not caller.is_alive()
+    assert seen == [True] * (threads - 1)
