@@ -17,15 +17,19 @@ class MalformedMessage(ValueError):
 
 def to_json(value: Any) -> dict[str, Any]:
     """The dataclass as a dict. A context has thousands of ids and is sent at every keystroke: none is copied."""
-    return {field.name: _data(getattr(value, field.name)) for field in fields(value)}
+    return {name: _data(getattr(value, name)) for name in _names(value.__class__)}
 
 
 def _data(value: Any) -> Any:
-    if is_dataclass(value):
-        return to_json(value)
-    if isinstance(value, tuple) and value and is_dataclass(value[0]):
-        return [to_json(item) for item in value]
-    return value
+    if isinstance(value, tuple):
+        return [to_json(item) for item in value] if value and _names(value[0].__class__) else value
+    return to_json(value) if _names(value.__class__) else value
+
+
+@cache
+def _names(shape: type) -> tuple[str, ...]:
+    """The fields of a dataclass; of another type none."""
+    return tuple(field.name for field in fields(shape)) if is_dataclass(shape) else ()
 
 
 def from_json(shape: Any, value: object, skip: str = "") -> Any:

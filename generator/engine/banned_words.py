@@ -47,6 +47,8 @@ class BannedWords:
 
     def ids(self, token_ids: AnySequence[int]) -> Ids:
         """The tokens that may not follow `token_ids`."""
+        if not self.words:
+            return _NONE
         # A character before the word decides whether it begins there; it has at most four bytes.
         written = b"".join(self._token_bytes[i] for i in token_ids[-(self._reach + 4) :]).lower()
         found = [self._always]

@@ -76,6 +76,7 @@ class FakeRunner:
         self.seconds_per_token = 1 / paced if paced else 0.0
         self._raises, self._crash = raises, crash
         self._forwards = 0
+        self.slot_bytes = 8 * self.window
         self._hashes: npt.NDArray[np.uint64] = np.zeros((self.num_slots, self.window), dtype=np.uint64)
 
     def forward(self, rows: AnySequence[Row], should_stop: Callable[[], bool]) -> Floats:

@@ -26,6 +26,8 @@ from generator.messages import Alternatives, Budget, Command, Drop, Event, Load,
 _LONG_PREFILL = 32
 # However slow steps are: for each token written one is to be computed ahead, and now and then several windows move.
 _TOKENS_PER_WRITER = 3
+# Who keeps to a pace may come so much too soon, with others: a step for each of them alone costs several times as much.
+_EARLY_SECONDS = 0.02
 
 
 class Loop:
@@ -94,7 +96,8 @@ class Loop:
 
     def _step_model(self, model: LoadedModel, now: float) -> float | None:
         pending = [sequence for sequence in self.roster.sequences_of(model) if sequence.num_pending > 0]
-        ready = [sequence for sequence in pending if sequence.ready_at <= now]
+        soon = now + _EARLY_SECONDS if any(sequence.ready_at <= now for sequence in pending) else now
+        ready = [sequence for sequence in pending if sequence.ready_at <= soon]
         most_writing = min(len(ready), model.runner.num_slots)
         token_budget = max(model.step_budget.tokens, _TOKENS_PER_WRITER * most_writing)
         works = model.scheduler.schedule(ready, token_budget, resting(pending, model.step_budget.seconds, now))
@@ -171,10 +174,7 @@ def _row(work: Work) -> Row:
 
 def _sample(model: LoadedModel, sequence: Sequence, row: Floats) -> tuple[int, float]:
     orders, vocabulary = sequence.orders, model.runner.vocabulary
-    blocked = vocabulary.blocked
-    if sequence.may_end:
-        blocked = blocked.copy()
-        blocked[list(vocabulary.end_ids)] = False
+    blocked = vocabulary.blocked_but_ends if sequence.may_end else vocabulary.blocked_ids
     noise = Noise(orders.sampling.seed or 0, orders.attempt, sequence.next_index)
-    page = Page(sequence.token_ids, blocked, vocabulary.breakers, sequence.banned_ids())
+    page = Page(sequence.window.ids(), blocked, vocabulary.breakers, sequence.banned_ids())
     return sample(row, orders.sampling, noise, page)

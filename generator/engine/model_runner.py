@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from generator.engine.network import Network
-from generator.engine.runner import MAX_SLOTS, LoadFailed, Row
+from generator.engine.runner import MAX_SLOTS, USUAL_SLOTS, LoadFailed, Row
 from generator.engine.sampling import Floats
 from generator.engine.transformers_network import TransformersNetwork
 from generator.engine.vocabulary import Vocabulary
@@ -36,8 +36,9 @@ class ModelRunner:
         self.vocabulary = vocabulary
         self.window = window
         self.precision = precision
-        slot_bytes = network.position_bytes * window
-        self.num_slots = num_slots or max(_MIN_SLOTS, min(MAX_SLOTS, _MAX_CACHE_BYTES // slot_bytes))
+        self.slot_bytes = network.position_bytes * window
+        most = MAX_SLOTS if network.as_used else USUAL_SLOTS
+        self.num_slots = num_slots or max(_MIN_SLOTS, min(most, _MAX_CACHE_BYTES // self.slot_bytes))
         self._slots = network.new_slots(self.num_slots, window)
 
     def forward(self, rows: AnySequence[Row], should_stop: Callable[[], bool]) -> Floats:

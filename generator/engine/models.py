@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from generator.engine.fake import load_fake
 from generator.engine.footprint import footprint
 from generator.engine.log import log
-from generator.engine.runner import LoadFailed, LoadOptions, Runner
+from generator.engine.runner import USUAL_SLOTS, LoadFailed, LoadOptions, Runner
 from generator.engine.scheduler import Scheduler
 from generator.engine.window import MIN_WINDOW
 from generator.messages import Event, ModelSpec, Status
@@ -42,18 +42,27 @@ class StepBudget:
 
 @dataclass(eq=False)
 class LoadedModel:
-    """`last_used` counts, as all models' uses are counted."""
+    """`last_used` counts, as all models' uses are counted. `has_room` says whether so many bytes are to spare."""
 
     spec: ModelSpec
     runner: Runner
+    has_room: Callable[[int], bool]
     scheduler: Scheduler = field(init=False)
     step_budget: StepBudget = field(default_factory=StepBudget)
-    num_bytes: int = field(init=False)
     last_used: int = 0
+    _fixed_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scheduler = Scheduler(self.runner.num_slots)
-        self.num_bytes = footprint(self.runner)
+        self.scheduler = Scheduler(min(self.runner.num_slots, USUAL_SLOTS), self._may_grow)
+        self._fixed_bytes = footprint(self.runner) - self.runner.num_slots * self.runner.slot_bytes
+
+    @property
+    def num_bytes(self) -> int:
+        """What it takes with the slots that are used by now. None of them is given back before it is unloaded."""
+        return self._fixed_bytes + self.scheduler.num_slots * self.runner.slot_bytes
+
+    def _may_grow(self) -> bool:
+        return self.scheduler.num_slots < self.runner.num_slots and self.has_room(self.runner.slot_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,15 @@ class Models:
 
     @property
     def is_over_memory(self) -> bool:
-        return sum(model.num_bytes for model in self.loaded.values()) > self._options.memory
+        return self._taken > self._options.memory
+
+    @property
+    def _taken(self) -> int:
+        return sum(model.num_bytes for model in self.loaded.values())
+
+    def _has_room(self, num_bytes: int) -> bool:
+        """Whether there is memory for more slots than usual. Half of all is kept for other models."""
+        return self._taken + num_bytes <= self._options.memory // 2
 
     def use(self, model: LoadedModel) -> None:
         """It writes, or somebody just asked for it: the others go first when memory is short."""
@@ -104,7 +121,7 @@ class Models:
         return reason if time.monotonic() - failed_at < _RETRY_SECONDS else ""
 
     def add(self, spec: ModelSpec, runner: Runner) -> LoadedModel:
-        model = self.loaded[spec.key] = LoadedModel(spec, runner)
+        model = self.loaded[spec.key] = LoadedModel(spec, runner, self._has_room)
         self.use(model)
         return model
 

@@ -38,7 +38,9 @@ class Slots(Protocol):
 
 
 class Network(Protocol):
-    """`position_bytes` is what a position takes in its slots."""
+    """`position_bytes` is what a position takes in its slots, which may take it only `as_used`."""
+
+    as_used: bool
 
     @property
     def position_bytes(self) -> int: ...

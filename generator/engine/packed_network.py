@@ -33,6 +33,8 @@ class Step(Protocol):
 class PackedNetwork:
     """A `Network` over `model`."""
 
+    as_used = False
+
     def __init__(self, model: ModelWeights) -> None:
         self._model = model
         self.dtype, self.device = model.embedding.dtype, model.embedding.device

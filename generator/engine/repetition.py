@@ -25,40 +25,51 @@ def penalize(scores: Floats, settings: SamplingSettings, history: Ids, breakers:
     recent = history[max(0, len(history) - settings.penalty_range) :]
     is_counted = settings.presence_penalty != 0 or settings.frequency_penalty != 0
     if len(recent) and (is_counted or settings.repetition_penalty != 1):
-        seen, counts = np.unique(recent, return_counts=True)
-        values, penalty = scores[seen], np.float32(settings.repetition_penalty)
-        values = np.where(values < 0, values * penalty, values / penalty)
-        scores[seen] = values - settings.presence_penalty - settings.frequency_penalty * counts.astype(np.float32)
+        recent = np.sort(recent) if settings.frequency_penalty else recent
+        penalty = np.float32(settings.repetition_penalty)
+        values = scores[recent]
+        # At least 1, it lowers what is below zero as a factor and what is above as a divisor.
+        values = np.minimum(values * penalty, values / penalty) - np.float32(settings.presence_penalty)
+        if settings.frequency_penalty:
+            counts = recent.searchsorted(recent, "right") - recent.searchsorted(recent)
+            values -= np.float32(settings.frequency_penalty) * counts.astype(np.float32)
+        # A token that was said more than once gets the same value more than once.
+        scores[recent] = values
     if settings.dry_multiplier:
-        ids, lengths = repeats(history, breakers)
-        long = lengths >= settings.dry_allowed_length
-        excess = (lengths[long] - settings.dry_allowed_length).astype(np.float32)
-        scores[ids[long]] -= np.float32(settings.dry_multiplier) * np.float32(settings.dry_base) ** excess
+        ids, lengths = repeats(history, breakers, settings.dry_allowed_length)
+        if not len(ids):
+            return
+        excess = (lengths - settings.dry_allowed_length).astype(np.float32)
+        scores[ids] -= np.float32(settings.dry_multiplier) * np.float32(settings.dry_base) ** excess
 
 
-def repeats(history: Ids, breakers: Flags) -> tuple[Ids, Ids]:
-    """The tokens that would prolong a repetition, each once, and how many tokens before it are repeated already.
+def repeats(history: Ids, breakers: Flags, least: int) -> tuple[Ids, Ids]:
+    """The tokens that would prolong a repetition, and how many tokens before them are repeated already, at `least` so
+    many. A token that would prolong several is there again for each, the longest last: it counts where one assigns.
 
     No repetition reaches across a breaker, and none is prolonged by one."""
     end = len(history) - 1
     if end < 1 or breakers[history[end]]:
         return _NONE, _NONE
-    places = np.flatnonzero(history[:end] == history[end])
+    same = (history[:end] == history[end]).nonzero()[0]
+    places = lengths = _NONE
+    length = 0
+    while len(same):
+        length += 1
+        if length == least:
+            places, lengths = same, np.zeros(end, dtype=np.int64)
+        if length >= least:
+            lengths[same] = length
+        if length == _LONGEST or breakers[history[end - length]]:
+            break
+        # Only the first place can be so near to the beginning.
+        same = same[1:] if same[0] < length else same
+        same = same[history[same - length] == history[end - length]]
+    if not len(places):
+        return _NONE, _NONE
     places = places[~breakers[history[places + 1]]]
-    lengths = np.ones(len(places), dtype=np.int64)
-    same = np.arange(len(places))
-    for back in range(1, min(_LONGEST, end)):
-        if breakers[history[end - back]]:
-            break
-        same = same[places[same] >= back]
-        same = same[history[places[same] - back] == history[end - back]]
-        if not len(same):
-            break
-        lengths[same] += 1
-    # The longest comes last for each token, and the last one is kept.
-    order = np.argsort(lengths, kind="stable")
-    longest = dict(zip(history[places[order] + 1].tolist(), lengths[order].tolist(), strict=True))
-    return np.array([*longest], dtype=np.int64), np.array([*longest.values()], dtype=np.int64)
+    places = places[lengths[places].argsort()]
+    return history[places + 1], lengths[places]
 
 
 def completing_ngrams(history: Ids, size: int) -> Ids:

@@ -14,9 +14,9 @@ from typing import Protocol
 from generator.engine.sampling import Floats
 from generator.engine.vocabulary import Vocabulary
 
-# The most sequences that hold slots at once. A runner with memory for more has a few more, for shadows alone: so
-# windows move unnoticed also when as many write as can.
-MAX_HOLDERS, MAX_SLOTS = 16, 19
+# So many sequences hold slots at once, and for three more there are some for shadows alone: so windows move unnoticed
+# also when as many write as can. Where slots take memory only as they are used, there may be more, if it is to spare.
+USUAL_HOLDERS, USUAL_SLOTS, MAX_SLOTS = 16, 19, 67
 
 
 class Interrupted(Exception):
@@ -50,11 +50,13 @@ class Row:
 
 
 class Runner(Protocol):
-    """`seconds_per_token` is the least time between two tokens of a sequence (0: as fast as it goes)."""
+    """`seconds_per_token` is the least time between two tokens of a sequence (0: as fast as it goes). A slot takes
+    `slot_bytes`; those after the first `USUAL_SLOTS` not before they are used."""
 
     vocabulary: Vocabulary
     window: int
     num_slots: int
+    slot_bytes: int
     precision: str
     seconds_per_token: float
 

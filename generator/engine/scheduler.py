@@ -6,11 +6,11 @@ tokens a sequence has. Fair by owner, then by draft. Pure: knows neither tensors
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
 
-from generator.engine.runner import MAX_HOLDERS
+from generator.engine.runner import USUAL_HOLDERS
 from generator.engine.sequence import Sequence
 from generator.engine.shadow import Shadow, begin_shadow
 from generator.engine.window import common_prefix
@@ -32,12 +32,20 @@ class Work:
 
 
 class Scheduler:
-    def __init__(self, num_slots: int) -> None:
+    """There are `num_slots` slots at first, and one more whenever all are taken and `may_grow` says so."""
+
+    def __init__(self, num_slots: int, may_grow: Callable[[], bool] = lambda: False) -> None:
         self._holders: list[Sequence | None] = [None] * num_slots
-        self._most_holders = min(num_slots, MAX_HOLDERS)
+        self._most_holders = min(num_slots, USUAL_HOLDERS)
+        self._may_grow = may_grow
         self._shadows: dict[Sequence, Shadow] = {}
         self._resting: AnySequence[Sequence] = ()
         self._step = self._served = 0
+
+    @property
+    def num_slots(self) -> int:
+        """How many slots may have been used."""
+        return len(self._holders)
 
     def schedule(
         self, sequences: Iterable[Sequence], token_budget: int, resting: AnySequence[Sequence] = ()
@@ -146,8 +154,12 @@ class Scheduler:
                 self._take_turn(sequence)
 
     def _slot_for_holder(self) -> int | None:
-        """An empty slot, if need be the latest shadow's; else the one of who has been idle for longest, or rests."""
+        """An empty slot, if need be a new one or the latest shadow's; else that of who has been idle for longest, or
+        rests."""
         num_holders = sum(holder is not None for holder in self._holders) - len(self._shadows)
+        if num_holders >= self._most_holders and self._may_grow():
+            self._holders.append(None)
+            self._most_holders += 1
         if num_holders >= self._most_holders:
             idle = self._idle_slot()
             return next((s.slot for s in self._resting if s.slot is not None), None) if idle is None else idle

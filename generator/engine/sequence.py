@@ -66,15 +66,16 @@ class Sequence:
     def may_generate(self) -> bool:
         if self.is_stopped or self.budget <= 0:
             return False
-        overrun = _MAX_OVERRUN if self._detokenizer.is_inside_character else 0
-        return self.num_generated < self.budget + overrun
+        beyond = self.num_generated - self.budget
+        return beyond < 0 or (beyond < _MAX_OVERRUN and self._detokenizer.is_inside_character)
 
     @property
     def num_pending(self) -> int:
         """Tokens to compute. The last one waits until its logits are wanted, so that they are at hand then."""
-        if self.is_stopped or not (self.may_generate or self.wants_prefill):
+        may_generate = self.may_generate
+        if self.is_stopped or not (may_generate or self.wants_prefill):
             return 0
-        return len(self.token_ids) - self.num_computed - (0 if self.may_generate else 1)
+        return len(self.token_ids) - self.num_computed - (0 if may_generate else 1)
 
     @property
     def next_index(self) -> int:

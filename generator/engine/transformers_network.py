@@ -112,6 +112,8 @@ class _Measure:
 class TransformersNetwork:
     """A `Network` over `model`, whose attention becomes this module's. Raises LoadFailed if it does not fit."""
 
+    as_used = False
+
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model.eval()
         self.dtype = model.dtype

@@ -49,11 +49,15 @@ class Vocabulary:
     encode: Callable[[str], tuple[list[int], list[int]]]
     starts: bytes = field(init=False)
     blocked: npt.NDArray[np.bool_] = field(init=False)
+    blocked_ids: npt.NDArray[np.int64] = field(init=False)
+    blocked_but_ends: npt.NDArray[np.int64] = field(init=False)
     breakers: npt.NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "starts", bytes(_start_of(token) for token in self.token_bytes))
         object.__setattr__(self, "blocked", self._find_blocked())
+        object.__setattr__(self, "blocked_ids", np.flatnonzero(self.blocked))
+        object.__setattr__(self, "blocked_but_ends", np.setdiff1d(self.blocked_ids, [*self.end_ids]))
         object.__setattr__(self, "breakers", self._find_breakers())
         object.__setattr__(self, "tokenize", lru_cache(maxsize=512)(self.tokenize))
 
@@ -87,7 +91,7 @@ class Vocabulary:
         return lengths
 
     def _find_blocked(self) -> npt.NDArray[np.bool_]:
-        """Tokens a model may never write. End tokens are among them; sampling opens them where an end is allowed."""
+        """Tokens a model may never write. End tokens are among them, but for where an end is allowed."""
         blocked = np.ones(self.size, dtype=np.bool_)
         for token_id, written in enumerate(self.token_bytes[: self.size]):
             blocked[token_id] = not written or any(byte in written for byte in _FORBIDDEN_BYTES)

@@ -6,7 +6,11 @@ Owns where the base is and when it moves. Pure: knows ids, lengths and where tok
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections.abc import Sequence as AnySequence
+
+import numpy as np
+import numpy.typing as npt
 
 from generator.engine.vocabulary import CHARACTER, WORD, Tokens
 
@@ -28,6 +32,7 @@ class Window:
         self.size = self.limit = size
         self.num_head = len(head)
         self.token_ids = [*head, *text.ids]
+        self._array = array("q", self.token_ids)
         self.lengths = list(text.lengths)
         self.base = base
         self._starts = starts
@@ -40,8 +45,13 @@ class Window:
     def is_overfull(self) -> bool:
         return len(self.token_ids) > self.limit
 
+    def ids(self) -> npt.NDArray[np.int64]:
+        """`token_ids` as numpy wants them: a list takes long to turn into that, an array is just copied."""
+        return np.array(self._array, dtype=np.int64)
+
     def append(self, token_id: int, length: int) -> None:
         self.token_ids.append(token_id)
+        self._array.append(token_id)
         self.lengths.append(length)
 
     def roll(self, early: int = 0) -> None:
@@ -69,6 +79,7 @@ class Window:
         self.base += sum(self.lengths[:count])
         self.lengths = self.lengths[count:]
         self.token_ids = self.token_ids[: self.num_head] + self.token_ids[self.num_head + count :]
+        self._array = array("q", self.token_ids)
 
 
 def stagger(name: str, size: int) -> int:

@@ -35,6 +35,8 @@ _FORMATS = {
 class Int8Network:
     """Computes as `model` does, within rounding; keeps nothing of it."""
 
+    as_used = True
+
     def __init__(self, model: ModelWeights, threads: int) -> None:
         self._team = team_of(threads)
         self._shape, self._num_layers = shape_of(model), len(model.layers)

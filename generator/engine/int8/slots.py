@@ -35,6 +35,7 @@ class Slots:
         self._limit = window
         self.lengths = [0] * num_slots
         count = num_layers * num_slots * num_heads * head_dim * self.window
+        # Zeros take no memory before something else is written there.
         self.stored = Stored(
             np.zeros(count, np.int8),
             np.zeros(count // GROUP, np.float32),

@@ -12,22 +12,22 @@ import torch
 from generator.engine.fake import FakeRunner
 from generator.engine.footprint import footprint
 from generator.engine.loop import Loop
-from generator.engine.models import LoadFinished
+from generator.engine.models import LoadedModel, LoadFinished
 from generator.engine.runner import LoadOptions
 from generator.messages import Alternatives, AlternativesReady, Budget, Chunk, Event, Failed, Load, ModelSpec, Status
 from tests.generator.engine.engine_loop import MODEL, SteppedEngine
 from tests.generator.engine.engine_process import a_set
 from tests.generator.engine.tiny_models import tiny_model, tiny_runner
 
-ONE = footprint(FakeRunner())
+ONE = LoadedModel(ModelSpec("fake", "instant"), FakeRunner(), lambda _: False).num_bytes
 
 
 class Desk:
     """A loop without threads: a load is finished when the test says so."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, room_for: int) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room_for: float) -> None:
         self.events: list[Event] = []
-        self.loop = Loop(LoadOptions(Path(), memory=room_for * ONE), self.events.append)
+        self.loop = Loop(LoadOptions(Path(), memory=int(room_for * ONE)), self.events.append)
         self.asked: list[str] = []
         monkeypatch.setattr("generator.engine.models.threading.Thread", self._thread)
 
@@ -180,6 +180,25 @@ def test_who_asks_for_alternatives_keeps_the_model_until_they_are_there(monkeypa
     assert [event.error for event in desk.events if isinstance(event, AlternativesReady)] == [""]
     desk.load("c")
     assert desk.loaded == {"c"}
+
+
+def test_more_slots_than_usual_take_half_of_the_memory_at_most_and_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, room_for=4.2)
+    desk.load("a")
+    slot, usual = FakeRunner().slot_bytes, desk.loop.models.loaded[model("a").key].scheduler.num_slots
+    for number in range(60):
+        desk.loop.submit(a_set("Once", sequence=f"s{number}", model=model("a"), budget=1000))
+    desk.work()
+    busy = desk.loop.models.loaded[model("a").key]
+    assert usual < busy.scheduler.num_slots < 60
+    assert 2.1 * ONE - slot < busy.num_bytes == ONE + (busy.scheduler.num_slots - usual) * slot <= 2.1 * ONE
+    desk.load("b")
+    desk.load("c")
+    assert desk.loaded == {"a", "b", "c"}
+    desk.loop.submit(a_set("Once", sequence="t", model=model("b"), budget=1000))
+    desk.work()
+    desk.load("d")
+    assert desk.loaded == {"a", "b", "d"}
 
 
 def test_the_footprint_is_that_of_all_numbers_counted_once() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.engine import sampling
-from generator.engine.repetition import Flags
+from generator.engine.repetition import Flags, Ids
 from generator.engine.sampling import BrokenLogits, Noise, Page, sample
 from generator.sampling_settings import RANGES, SamplingSettings
 from tests.generator.engine import sampling_reference as reference
@@ -34,15 +34,20 @@ def flags(size: int, ids: AnySet[int]) -> Flags:
 def a_page(
     context: list[int], size: int, blocked: AnySet[int] = frozenset(), breakers: AnySet[int] = frozenset()
 ) -> Page:
-    return Page(context, flags(size, blocked), flags(size, breakers), NOTHING)
+    return Page(ids_of(context), ids_of(sorted(blocked)), flags(size, breakers), NOTHING)
+
+
+def ids_of(token_ids: list[int]) -> Ids:
+    return np.array(token_ids, dtype=np.int64)
 
 
 TRUNCATING = st.builds(
     SamplingSettings,
     temperature=st.sampled_from([0.3, 0.9, 1.0, 2.0]),
-    top_k=st.sampled_from([0, 1, 3, 17, 1000]),
-    typical_p=st.sampled_from([0.0, 0.22, 0.93, 1.0]),
-    top_p=st.sampled_from([0.0, 0.31, 0.87, 1.0]),
+    # Half of them are off, so that each is often alone.
+    top_k=st.just(0) | st.sampled_from([1, 3, 17, 1000]),
+    typical_p=st.just(1.0) | st.sampled_from([0.0, 0.22, 0.93]),
+    top_p=st.just(1.0) | st.sampled_from([0.0, 0.31, 0.87]),
     min_p=st.sampled_from([0.0, 0.052, 0.37, 1.0]),
     repetition_penalty=st.sampled_from([1.0, 1.3]),
     dry_multiplier=st.sampled_from([0.0, 0.8]),
@@ -66,26 +71,35 @@ LOOKING_BACK = st.builds(
     chosen=TRUNCATING,
     context=st.lists(st.integers(0, SIZE - 1), max_size=20),
     blocked=st.sets(st.integers(0, SIZE - 1), max_size=20),
-    candidates=st.sampled_from([4, 256]),
+    reaches=st.sampled_from([(0.5, 1.0, 3.0, math.inf), sampling._REACHES]),
+    many=st.sampled_from([4, sampling._MANY]),
 )
+@settings(max_examples=300)
 def test_the_candidates_are_those_of_the_reference(
-    seed: int, chosen: SamplingSettings, context: list[int], blocked: set[int], candidates: int
+    seed: int,
+    chosen: SamplingSettings,
+    context: list[int],
+    blocked: set[int],
+    reaches: tuple[float, ...],
+    many: int,
 ) -> None:
     logits = np.random.default_rng(seed).normal(0, 2, SIZE).astype(np.float32)
     scores = sampling.adjusted(logits, chosen, a_page(context, SIZE, blocked))
-    before, sampling._NUM_CANDIDATES = sampling._NUM_CANDIDATES, candidates
-    try:
-        kept = sampling.candidates(scores / np.float32(chosen.temperature), chosen)
-    finally:
-        sampling._NUM_CANDIDATES = before
-    assert set(kept.tolist()) == set(distribution(logits.tolist(), chosen, context, blocked, set()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "_REACHES", reaches)
+        patch.setattr(sampling, "_MANY", many)
+        kept, logs = sampling.candidates(scores, chosen)
+    expected = distribution(logits.tolist(), chosen, context, blocked, set())
+    weights = np.exp(logs, dtype=np.float64)
+    assert len(set(kept.tolist())) == len(kept)
+    assert dict(zip(kept.tolist(), weights / weights.sum(), strict=True)) == pytest.approx(expected, rel=1e-4)
 
 
 # Few different tokens, so that much repeats.
 @given(
     seed=st.integers(0, 2**32 - 1),
     chosen=LOOKING_BACK,
-    context=st.lists(st.integers(0, 4), max_size=40),
+    context=st.integers(0, 4).flatmap(lambda most: st.lists(st.integers(0, most), max_size=40)),
     blocked=st.sets(st.integers(0, 6), max_size=2),
     breakers=st.sets(st.integers(0, 4), max_size=2),
 )
@@ -101,6 +115,7 @@ def test_what_looks_back_changes_scores_as_the_reference_does(
     )
 
 
+LEVELS = st.sampled_from([-150.0, -1.0, 0.0, 90.0])
 CONTEXT = [1, 2, 9, 8, 1, 2, 0, 9, 1, 2]
 
 
@@ -152,7 +167,7 @@ def test_what_is_banned_comes_only_when_nothing_else_is_left() -> None:
     logits = np.array([3.0, 2.0, 1.0], dtype=np.float32)
     greedy = PLAIN.merged({"temperature": 0})
     for banned, blocked, expected in (([0], set(), 1), ([0, 1], set(), 2), ([0, 1, 2], set(), 0), ([0], {1, 2}, 0)):
-        page = Page([], flags(3, blocked), flags(3, set()), np.array(banned))
+        page = Page(NOTHING, ids_of(sorted(blocked)), flags(3, set()), np.array(banned))
         assert sample(logits, greedy, Noise(0, 0, 0), page)[0] == expected
 
 
@@ -165,6 +180,8 @@ def test_noise_depends_on_nothing_but_seed_attempt_index_and_token(
     noise = Noise(seed, attempt, index).gumbel(ids)
     assert (Noise(seed, attempt, index).gumbel(np.array(order)) == noise[order]).all()
     assert np.isfinite(noise).all()
+    # Few numbers are mixed by other means than many.
+    assert noise.tolist() == pytest.approx([Noise(seed, attempt, index).gumbel(ids[i : i + 1])[0] for i in range(40)])
     for other in (Noise(seed + 1, attempt, index), Noise(seed, attempt + 1, index), Noise(seed, attempt, index + 1)):
         assert (other.gumbel(ids) != noise).all()
 
@@ -180,7 +197,7 @@ def test_temperature_zero_is_greedy_and_the_logprob_is_the_models_own() -> None:
 @given(
     st.sampled_from([5e-324, 1e-45, 1e-38, 1e-20, 0.01, 2.0]),
     st.sampled_from([{}, {"top_k": 3}, {"top_p": 0.4}, {"typical_p": 0.4}, {"min_p": 0.5}, {"xtc_probability": 1.0}]),
-    st.sampled_from([-150.0, -1.0, 0.0, 90.0]),
+    LEVELS,
 )
 def test_however_cold_a_token_comes(temperature: float, rule: dict[str, Any], level: float) -> None:
     """Models' scores may all lie far below zero; the likeliest token comes then, or one beside it."""
@@ -190,8 +207,38 @@ def test_however_cold_a_token_comes(temperature: float, rule: dict[str, Any], le
     assert token_id == 1 or temperature > 1
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_broken_logits_are_refused(value: float) -> None:
-    logits = np.array([0.0, value, 1.0], dtype=np.float32)
+@given(
+    value=st.sampled_from([math.nan, math.inf]),
+    size=st.sampled_from([1, 3, 64, 1000]),
+    place=st.floats(0, 1, exclude_max=True),
+    is_blocked=st.booleans(),
+    rule=st.sampled_from([{}, {"temperature": 0.0}, {"top_p": 0.5}, {"repetition_penalty": 1.5}]),
+)
+def test_broken_logits_are_refused(
+    value: float, size: int, place: float, is_blocked: bool, rule: dict[str, Any]
+) -> None:
+    logits = np.linspace(-1, 1, size, dtype=np.float32)
+    broken = int(place * size)
+    logits[broken] = value
+    page = a_page([broken], size, blocked={broken} if is_blocked else set())
     with pytest.raises(BrokenLogits):
-        sample(logits, PLAIN, Noise(0, 0, 0), a_page([], 3))
+        sample(logits, replace(PLAIN, **rule), Noise(0, 0, 0), page)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 377, 50257]), st.sampled_from([0.0, 0.01, 3.0, 15.0]), LEVELS)
+@settings(max_examples=40, deadline=None)
+def test_the_logprob_is_exact_however_wide_the_vocabulary_is(seed: int, size: int, spread: float, level: float) -> None:
+    logits = np.random.default_rng(seed).normal(level, spread, size).astype(np.float32)
+    token_id, logprob = sample(logits, PLAIN, Noise(seed, 0, 0), a_page([], size))
+    double = logits.astype(np.float64)
+    expected = double[token_id] - double.max() - math.log(np.exp(double - double.max()).sum())
+    assert logprob == pytest.approx(expected, abs=2e-5)
+
+
+@given(st.integers(0, 2**32 - 1), TRUNCATING, st.sampled_from([0.0, 0.5]), st.integers(0, 39))
+def test_the_only_token_that_is_left_comes(seed: int, chosen: SamplingSettings, xtc: float, left: int) -> None:
+    logits = np.random.default_rng(seed).normal(0, 5, 40).astype(np.float32)
+    page = a_page([left] * 3, 40, blocked=set(range(40)) - {left})
+    for temperature in (0.0, 5e-324, chosen.temperature):
+        settled = replace(chosen, temperature=temperature, xtc_probability=xtc)
+        assert sample(logits, settled, Noise(seed, 0, 0), page)[0] == left

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from generator.engine.fake import fake_vocabulary
 from generator.engine.models import StepBudget
-from generator.engine.runner import MAX_HOLDERS, MAX_SLOTS
+from generator.engine.runner import USUAL_HOLDERS, USUAL_SLOTS
 from generator.engine.scheduler import TURN_TOKENS, Scheduler, Work, share
 from generator.engine.sequence import Orders, Sequence
 from generator.engine.vocabulary import Tokens
@@ -60,11 +60,13 @@ def test_shares_are_max_min_fair(demands: list[int], amount: int) -> None:
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 300), st.booleans()), min_size=1, max_size=20),
     st.integers(16, 256),
     st.integers(1, 24),
+    st.integers(0, 4),
 )
 def test_a_step_is_within_its_budget_and_no_slot_is_shared(
-    described: list[tuple[str, int, bool]], budget: int, num_slots: int
+    described: list[tuple[str, int, bool]], budget: int, num_slots: int, growth: int
 ) -> None:
-    scheduler = Scheduler(num_slots)
+    most = num_slots + growth
+    scheduler = Scheduler(num_slots, lambda: scheduler.num_slots < most)
     sequences = [a_sequence(str(n), owner, length, edited=e) for n, (owner, length, e) in enumerate(described)]
     for _ in range(30):
         works = scheduler.schedule(sequences, budget)
@@ -72,7 +74,7 @@ def test_a_step_is_within_its_budget_and_no_slot_is_shared(
         assert 0 < sum(work.count for work in works) <= budget
         slots = [work.sequence.slot for work in works]
         assert None not in slots
-        assert len(set(slots)) == len(slots) <= num_slots
+        assert len(set(slots)) == len(slots) <= scheduler.num_slots <= most
         serve(works)
 
 
@@ -149,11 +151,23 @@ def test_an_idle_sequence_gives_up_its_slot_and_is_not_computed_again_for_nothin
     assert idle.num_pending == 20
 
 
+def test_where_there_is_memory_to_spare_nobody_waits_for_a_slot() -> None:
+    scheduler = Scheduler(USUAL_SLOTS, lambda: scheduler.num_slots < 60)
+    idle = a_sequence("idle", "o", 40, budget=1)
+    crowd = [a_sequence(f"{number}", f"o{number % 3}", 40) for number in range(40)]
+    run(scheduler, [idle], 5, 512)
+    written = run(scheduler, [idle, *crowd], 5 * TURN_TOKENS, 512)
+    assert {sequence.slot for sequence in crowd}.isdisjoint({None, idle.slot})
+    assert idle.num_computed == 40
+    assert scheduler.num_slots == 40 + 1 + USUAL_SLOTS - USUAL_HOLDERS
+    assert min(written[sequence.id] for sequence in crowd) > 4 * TURN_TOKENS
+
+
 def test_shadows_take_no_slot_from_who_is_only_held_where_some_are_kept_for_them() -> None:
     """Somebody types: what is computed of the draft is wanted again in a moment."""
-    scheduler = Scheduler(MAX_SLOTS)
+    scheduler = Scheduler(USUAL_SLOTS)
     held = a_sequence("held", "a", 40, budget=1)
-    crowd = [a_sequence(str(number), "a", 40, size=64) for number in range(MAX_HOLDERS - 1)]
+    crowd = [a_sequence(str(number), "a", 40, size=64) for number in range(USUAL_HOLDERS - 1)]
     run(scheduler, [held, *crowd], 200, 256)
     assert held.slot is not None
     assert held.num_computed == 40

@@ -93,6 +93,7 @@ def test_the_base_moves_only_when_the_window_is_full(written: list[int], size: i
             assert size // 2 <= sequence.window.num_text <= size // 2 + max(3, size // 16)
             assert moved[0].base == sequence.window.base
         assert sequence.token_ids[1:] == written[len(lengths) - sequence.window.num_text : len(lengths)]
+        assert sequence.window.ids().tolist() == sequence.token_ids
 
 
 @given(st.lists(TEXT, max_size=4), st.lists(TEXT, max_size=4), st.sampled_from([16, 32, 64]))

@@ -21,3 +21,9 @@ def test_a_character_counts_for_the_token_that_ends_it(text: str) -> None:
     assert b"".join(written) == text.encode()
     whole = [units(so_far.decode(errors="ignore")) for so_far in accumulate(written)]
     assert list(accumulate(tokens.lengths)) == whole
+
+
+def test_only_where_an_end_is_allowed_the_end_tokens_are_not_blocked() -> None:
+    assert set(VOCABULARY.blocked_ids.tolist()) == {i for i in range(VOCABULARY.size) if VOCABULARY.blocked[i]}
+    assert set(VOCABULARY.blocked_but_ends.tolist()) == set(VOCABULARY.blocked_ids.tolist()) - VOCABULARY.end_ids
+    assert set(VOCABULARY.blocked_ids.tolist()) >= VOCABULARY.end_ids
