@@ -29,6 +29,7 @@ class Report:
         self._reaction_ms: int | None = None
         self._quiet_since = 0.0  # the last token, or the beginning of the epoch
         self._epoch = -1
+        self._told: tuple[Any, ...] = ()  # what is worth saying at once whenever it changes
         self._last: dict[str, Any] = {}
         self._said = 0.0
 
@@ -65,17 +66,15 @@ class Report:
             self._edited = None  # Nobody waits for the model's answer.
         if state.epoch != self._epoch:
             self._epoch, self._quiet_since = state.epoch, max(now, state.held_until)
-        body = self.state(state, scribe, now)
-        speeds = {"tokens_per_second", "reaction_ms", "window"}
-        changed = {key: value for key, value in body.items() if key not in speeds}
-        before = {key: value for key, value in self._last.items() if key not in speeds}
-        pulse = body != self._last and now - self._said >= PULSE_SECONDS
-        if not (always or changed != before or pulse):
-            if now - self._said >= PULSE_SECONDS:
-                self._said = now
+        told = (*self._phase(state, scribe, now), state.settings)
+        must = always or told != self._told
+        if not must and now - self._said < PULSE_SECONDS:
             return None
-        self._last, self._said = body, now
-        return body
+        # Speeds change all the time, and are said again every second at most.
+        body = self.state(state, scribe, now)
+        is_news = must or body != self._last
+        self._told, self._last, self._said = told, body, now
+        return body if is_news else None
 
     def settings(self, state: DraftState) -> dict[str, Any]:
         settings = state.settings
@@ -108,7 +107,7 @@ class Report:
             return "paused", state.outcome, None
         if not scribe.engine_is_up:
             return "loading", "The engine is starting", None
-        status = scribe.model_status(state)
+        status = scribe.model_status()
         if status is None or status.state != "ready":
             return "loading", "", round(status.progress, 3) if status else 0.0
         if state.is_held(now):

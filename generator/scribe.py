@@ -20,6 +20,7 @@ from generator.surroundings import Surroundings
 from stories.draft import DraftState
 from stories.update import Update
 
+AMPLE_TOKENS = 256  # so many that the engine may still make are enough for now
 ALTERNATIVES_SECONDS = 60.0  # the model may have to be loaded first
 
 
@@ -27,6 +28,7 @@ class Scribe:
     def __init__(self, draft: str, owner: str, mode: str, around: Surroundings) -> None:
         self._draft, self._owner, self._mode, self._around = draft, owner, mode, around
         self._sent: tuple[int, int] | None = None  # epoch and budget
+        self._model: str | None = None  # the model's key that went with the last context
         self._asked: dict[str, tuple[int, int, Future[AlternativesReady]]] = {}
 
     def tell(self, state: DraftState, moved: Callable[[int], DraftState]) -> None:
@@ -39,15 +41,17 @@ class Scribe:
                 self._around.send(Budget(self._draft, self._sent[0], 0))
             self._sent = None
             return
-        if self._sent and self._sent[0] == state.epoch:
-            if self._sent[1] != state.granted:
-                self._around.send(Budget(self._draft, state.epoch, state.granted))
-        else:
+        if self._sent is None or self._sent[0] != state.epoch:
             self._send_set(state, moved)
+        elif self._sent[1] == state.granted or state.granted > self._sent[1] > state.made + AMPLE_TOKENS:
+            return  # Pages say several times a second what they have seen: each time there is a little more to grant.
+        else:
+            self._around.send(Budget(self._draft, state.epoch, state.granted))
         self._sent = (state.epoch, state.granted)
 
     def _send_set(self, state: DraftState, moved: Callable[[int], DraftState]) -> None:
         entry = self._around.entry(self._mode, state.settings.model)
+        self._model = entry.spec.key
         base = reachable_base(state, entry.spec.window)
         if base != state.base:
             state = moved(base)
@@ -77,10 +81,9 @@ class Scribe:
             return None
         return Premise(template, state.settings.premise or "")
 
-    def model_status(self, state: DraftState) -> Status | None:
-        """What the engine last said of the draft's model; None before it was asked to load it."""
-        entry = self._around.menu.find(self._mode, state.settings.model)
-        return self._around.model_status(entry.spec.key) if entry else None
+    def model_status(self) -> Status | None:
+        """What the engine last said of the model that is to write; None before it was asked to load it."""
+        return self._around.model_status(self._model) if self._model else None
 
     @property
     def engine_is_up(self) -> bool:

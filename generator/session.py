@@ -114,8 +114,10 @@ class Session:
         return self._actor.scribe.alternatives(request)
 
     def seen(self, connection: str, revision: int) -> None:
-        """Returns at once: nothing depends on when this is heard, and many pages say it four times a second."""
-        self._actor.post(lambda: Viewed(connection, min(revision, self._actor.state.revision), time.monotonic()))
+        """Returns at once: nothing depends on when this is heard. What tells nothing new costs no turn, since every
+        page of a draft says the same several times a second."""
+        if self._actor.state.would_notice(connection, revision):
+            self._actor.post(lambda: Viewed(connection, min(revision, self._actor.state.revision), time.monotonic()))
 
     @property
     def is_writing(self) -> bool:

@@ -89,6 +89,11 @@ class DraftState:
     def unseen_tokens(self) -> int:
         return sum(tokens for _, tokens in self.unseen)
 
+    def would_notice(self, connection: str, revision: int) -> bool:
+        """Whether anything follows from the connection's having seen `revision`."""
+        is_news = bool(self.unseen) and self.unseen[0][0] <= revision
+        return is_news or self.dormant or connection not in self.viewers
+
     def deadline(self, now: float) -> float | None:
         """When a `Tick` is due next, or None."""
         if not self.writes:

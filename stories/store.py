@@ -53,16 +53,16 @@ __all__ = [
 
 @dataclass(slots=True)
 class _Standing:
-    """Where a draft is in the middle of a commit. `unfolded` are bytes of the log since its newest `snapshot`; `head`
-    is JSON. A head need not name the `model`."""
+    """Where a draft is in a commit. `unfolded` are bytes of the log since its newest `snapshot`; `head` is JSON."""
 
+    id: str
     key: int
     story: str
+    model: str
     revision: int
     unfolded: int
     snapshot: int
     head: str = ""
-    model: str | None = None
 
 
 class Store:
@@ -224,11 +224,11 @@ class Store:
     def _standings(self, drafts: Sequence[str]) -> dict[str, _Standing]:
         """Where each of those drafts is that there are; in one row, since every row is a step of its own."""
         (found,) = self._connection.execute(
-            "SELECT json_group_array(json_array(id, key, story, revision, unfolded, (SELECT max(revision)"
+            "SELECT json_group_array(json_array(id, key, story, model, revision, unfolded, (SELECT max(revision)"
             " FROM snapshot WHERE draft = key))) FROM draft WHERE id IN (SELECT value FROM json_each(?))",
             (json_array(drafts),),
         ).fetchone()
-        return {draft: _Standing(*standing) for draft, *standing in json.loads(found)}
+        return {standing[0]: _Standing(*standing) for standing in json.loads(found)}
 
     def _commit(self, commit: Commit, standings: dict[str, _Standing]) -> list[tuple[Any, ...]]:
         """What is to be appended to the log; all else of it is told to its standing, or written."""
@@ -252,13 +252,13 @@ class Store:
         return rows
 
     def _keep(self, standings: Sequence[_Standing]) -> None:
-        # Without UPDATE FROM, which SQLite has since 3.33 only.
+        # All of them are there. UPDATE FROM would say so better, but SQLite has it since 3.33 only.
+        columns = ", ".join(f"json_extract(value, '$[{column}]')" for column in range(6))
         self._connection.execute(
-            "UPDATE draft SET (revision, unfolded, head, model) = (SELECT json_extract(value, '$[1]'),"
-            " json_extract(value, '$[2]'), json_extract(value, '$[3]'), coalesce(json_extract(value, '$[4]'), model)"
-            " FROM json_each(?1) WHERE json_extract(value, '$[0]') = draft.key)"
-            " WHERE key IN (SELECT json_extract(value, '$[0]') FROM json_each(?1))",
-            (json_array([(at.key, at.revision, at.unfolded, at.head, at.model) for at in standings]),),
+            f"INSERT INTO draft (id, story, revision, unfolded, head, model, words) SELECT {columns}, 0"
+            " FROM json_each(?) WHERE true ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
+            " unfolded = excluded.unfolded, head = excluded.head, model = excluded.model",
+            (json_array([(at.id, at.story, at.revision, at.unfolded, at.head, at.model) for at in standings]),),
         )
         self._connection.execute(
             "UPDATE story SET updated = ? WHERE id IN (SELECT value FROM json_each(?))",

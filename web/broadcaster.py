@@ -86,8 +86,7 @@ class Broadcaster:
         if event != "updates":
             return
         for update in payload["updates"]:
-            self._metrics.updates.labels("user" if update["author"] == "user" else "model").inc()
-            self._metrics.tokens.inc(len(update.get("tokens", ())))
+            self._metrics.broadcast("user" if update["author"] == "user" else "model", len(update.get("tokens", ())))
 
 
 def _room(draft: str) -> str:

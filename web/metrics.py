@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -64,10 +65,23 @@ class Metrics:
             registry=registry,
             buckets=_REACTION_BUCKETS,
         )
+        # Finding a figure by its labels takes longer than to count.
+        self._answers_of, self._events_of = cache(self.answers.labels), cache(self.events.labels)
+        self._updates_of = cache(self.updates.labels)
         self.tokens = Counter("story_generation_tokens_total", "Model tokens broadcast", registry=registry)
 
     def reject(self, reason: str) -> None:
         self.rejected.labels(reason).inc()
+
+    def answered(self, event: str, result: str, seconds: float) -> None:
+        """An event that the contract knows was answered with `ok` or the code of a refusal."""
+        self._answers_of(event).observe(seconds)
+        self._events_of(event, result).inc()
+
+    def broadcast(self, author: str, num_tokens: int) -> None:
+        """An update of a `user` or a `model` reached its draft's pages."""
+        self._updates_of(author).inc()
+        self.tokens.inc(num_tokens)
 
     def reacted(self, since_edit: float, since_hold: float) -> None:
         """A model answered an edit: seconds since the server received it, and since writing was not held any more."""

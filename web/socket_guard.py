@@ -246,9 +246,8 @@ class SocketGuard:
         began = time.monotonic()
         body = self._answer(sid, event, payload)
         self._acknowledge(eio_sid, packet, body)
-        self._metrics.answers.labels(event).observe(time.monotonic() - began)
         result = "ok" if body["ok"] else body["error"]["code"]
-        self._metrics.events.labels(event, result).inc()
+        self._metrics.answered(event, result, time.monotonic() - began)
 
     def _respond_aside(self, eio_sid: str, sid: str | None, packet: TextPacket, traffic: Traffic) -> None:
         try:

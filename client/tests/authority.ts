@@ -22,6 +22,7 @@ interface Entry {
   readonly author: string
   readonly changes: ChangeSet
   readonly authors: readonly AuthorRun[]
+  readonly tokens?: WireUpdate["tokens"]
 }
 
 const SAMPLING = { ...DEFAULTS, pace: null }
@@ -50,9 +51,11 @@ export class Authority {
     return this.doc.toString()
   }
 
+  /** The model writes, each unit a token. */
   write(text: string): void {
     const changes = ChangeSet.of({ from: this.doc.length, insert: text }, this.doc.length)
-    this.commit([{ clientID: "model", author: "model:Tiny", changes, authors: [] }])
+    const tokens = Array.from({ length: text.length }, () => [1, -1] as const)
+    this.commit([{ clientID: "model", author: "model:Tiny", changes, authors: [], tokens }])
   }
 
   edit({ revision, client, updates }: Requests["edit"][0]): Answer<{ revision: number }> {
@@ -140,8 +143,8 @@ export function runsOf(units: readonly string[]): AuthorRun[] {
   return runs
 }
 
-function toWire({ clientID, author, changes, authors }: Entry): WireUpdate {
-  const body = { client: clientID, author, changes: changes.toJSON() as unknown }
+function toWire({ clientID, author, changes, authors, tokens }: Entry): WireUpdate {
+  const body = { client: clientID, author, changes: changes.toJSON() as unknown, ...(tokens && { tokens }) }
   return authors.length ? { ...body, authors } : body
 }
 

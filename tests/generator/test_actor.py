@@ -13,16 +13,18 @@ from unittest.mock import Mock
 import pytest
 
 from generator import log_tail
-from generator.actor import Actor
+from generator.collecting import LEAST_SECONDS, MOST_SECONDS, Collecting
 from generator.committer import Committer
 from generator.errors import SessionError
 from generator.menu import Menu
+from generator.messages import Budget, Set
 from generator.model_hub import Hub
+from generator.scribe import AMPLE_TOKENS
 from generator.session import Session
 from generator.surroundings import Surroundings
 from stories.changes import ChangeSet
 from stories.draft import Settings, new_head
-from stories.events import Edit, Event, Left, Start, Tick, Viewed, Wrote
+from stories.events import Edit, Event, Hold, Left, Start, Tick, Viewed, Wrote
 from stories.spans import Spans
 from stories.store import NewDraft, NewStory, StorageFailed, Store
 from stories.update import USER, Token, Update
@@ -52,7 +54,8 @@ class Room:
             stored_updates=self.store.updates,
             reacted=Mock(),
         )
-        self.actor = Actor(self.store.load("d"), self.around)
+        self.session = Session(self.store.load("d"), self.around)
+        self.actor = self.session._actor
 
     def close(self) -> None:
         self.actor.end()
@@ -110,6 +113,43 @@ def test_an_edit_is_rebased_over_text_that_came_in_the_same_batch(room: Room) ->
     release.set()
     assert answer.result(10) == 2, "the model's text is one update, the edit another"
     assert room.actor.state.text == "XOnce upon a"
+
+
+def test_a_page_says_often_what_it_has_seen_but_the_engine_hears_only_of_credit_it_needs(room: Room) -> None:
+    session = room.session
+    room.actor.ask(lambda: Viewed("c", 0, 0.0), dict)
+    room.actor.ask(lambda: Viewed("another", 0, 0.0), dict)
+    room.actor.ask(lambda: Start(None, 1, 0.0), dict)
+    for written in range(10, 1_000, 10):
+        epoch = room.actor.state.epoch
+        room.actor.post(lambda: Wrote(epoch, "x" * 10, (Token(1, 1, -1.0),) * 10, "t"))  # noqa: B023
+        revision = room.actor.ask(lambda: Tick(0.0), lambda: room.actor.state.revision)
+        before = room.actor.num_turns
+        session.seen("c", revision)
+        room.actor.ask(lambda: Tick(0.0), dict)
+        session.seen("another", revision)
+        session.seen("c", revision)
+        assert room.actor.num_turns == before == 0, "what is known already costs no turn"
+        assert room.actor.state.unseen_tokens == 0
+        granted = [command.budget for command in room.told if isinstance(command, Budget | Set)]
+        assert AMPLE_TOKENS <= granted[-1] - written + 10 <= 522
+    assert len(granted) <= 6
+    room.actor.ask(lambda: Hold("c", True, 0.0), dict)
+    assert room.told[-1] == Budget("d", epoch, written)
+
+
+def test_model_text_collects_the_longer_the_slower_commits_are() -> None:
+    def after(*commits: float) -> float:
+        collecting = Collecting()
+        for commit in commits:
+            collecting.learn(commit)
+        return collecting.seconds
+
+    assert after(*[0.001] * 50) == LEAST_SECONDS
+    assert after(*[0.005] * 50) == pytest.approx(0.1)
+    assert after(*[3.0] * 50) == pytest.approx(MOST_SECONDS)
+    assert after(0.001, 3.0, 0.001) < 0.1, "one commit that was slow by chance changes little"
+    assert after(*[3.0] * 50, *[0.001] * 30) == pytest.approx(LEAST_SECONDS, rel=0.01)
 
 
 def test_what_cannot_be_stored_is_not_acknowledged_and_not_shown(room: Room) -> None:

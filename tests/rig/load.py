@@ -18,7 +18,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from tests.app.live_page import LivePage, create_story
+from tests.app.live_page import PATIENCE_SECONDS, LivePage, create_story
 from tests.app.page_text import Json
 from tests.rig.figures import spread
 from tests.web.raw_page import cookie_of
@@ -46,21 +46,31 @@ class Onlooker(LivePage):
     that do so at once leave the server too little of the cores."""
 
     def __init__(self, port: int, cookie: str, draft: str) -> None:
-        self._came: list[Json] = []
+        self._came: list[str] = []
         super().__init__(port, cookie, draft)
 
-    def _follow(self, body: Json) -> None:
-        assert body["revision"] <= self.revision, "the stream has a gap"
-        self._came.append(body)
-        self.revision = body["revision"] + len(body["updates"])
+    def _receive(self, message: str) -> None:
+        if message.startswith('42/story,["updates"'):
+            self._came.append(message)
+        elif not message.startswith('42/story,["state"'):
+            super()._receive(message)
 
-    def catch_up(self) -> None:
+    def reached(self) -> int:
+        if not self._came:
+            return self.revision
+        body = _body(self._came[-1])
+        return int(body["revision"]) + len(body["updates"])
+
+    def catch_up(self, revision: int) -> None:
+        """Waits until all has come up to there."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.reached() < revision:
+            assert time.monotonic() < deadline, f"only revision {self.reached()} of {revision} has come"
+            time.sleep(0.05)
         with self._changed:
-            came, self._came = self._came, []
-            if came:
-                self.revision = self.opened["revision"]
-            for body in came:
-                super()._follow(body)
+            for message in self._came:
+                self._follow(_body(message))
+            self._came.clear()
 
 
 @dataclass
@@ -122,18 +132,19 @@ class Crowd:
             page.settle()
             reached[page.draft] = page.ask("pause")["revision"]
         for page in self.pages:
-            _follow_to(page, reached[page.draft])
+            page.wait_until(lambda page=page: page.revision >= reached[page.draft])  # type: ignore[misc]
             texts[page.draft] = page.text
             lost += sum(page.text.count(letter) != 1 for letter in self.typed[page.draft])
         for other in self.onlookers:
-            _follow_to(other, reached[other.draft])
-            other.catch_up()
+            other.catch_up(reached[other.draft])
             divergent += other.text != texts[other.draft]
         return lost, divergent
 
 
-def _follow_to(page: LivePage, revision: int) -> None:
-    page.wait_until(lambda: page.revision >= revision)
+def _body(message: str) -> Json:
+    """What an event carries."""
+    body: Json = json.loads(message.removeprefix("42/story,"))[1]
+    return body
 
 
 def main(port: int, connected: int, writing: int, seconds: float, seed: int) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from stories.draft import Settings
-from stories.events import Configure, Pause, Resent, Rewind
+from stories.events import Configure, Pause, Resent, Rewind, Tick, Viewed
+from stories.reducer import reduce
 from stories.step import Refused
 from stories.update import MODEL_CLIENT, SERVER_CLIENT, USER
 from tests.rig.figures import share
@@ -140,6 +141,14 @@ class TwoPagesAndAModel(RuleBasedStateMachine):
         elif not state.dormant and state.is_held(self.authority.now):
             assert state.granted <= state.made
         assert state.granted - state.made <= 512
+
+    @invariant()
+    def what_a_page_has_seen_is_left_out_only_where_nothing_follows_from_it(self) -> None:
+        state, now = self.authority.state, self.authority.now
+        for connection in (*state.viewers, "another"):
+            for revision in {0, state.revision // 2, state.revision}:
+                if not state.would_notice(connection, revision):
+                    assert reduce(state, Viewed(connection, revision, now)) == reduce(state, Tick(now))
 
     def teardown(self) -> None:
         if not hasattr(self, "pages"):

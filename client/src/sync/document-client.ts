@@ -49,7 +49,11 @@ export interface DocumentEvents {
 }
 
 const RETRY_MS = 1_000
-const SEEN_MS = 250
+/** How late the server may hear what was seen; sooner after so many tokens, a quarter of what it lets a model write
+ * unseen. */
+const SEEN_MS = 1_000
+const SEEN_SOON_MS = 250
+const MANY_TOKENS = 128
 /** A composition without an edit for this long doesn't hold up others any more (Android composes every word). */
 const COMPOSITION_IDLE_MS = 3_000
 const HOLD_RENEWAL_MS = 600
@@ -65,6 +69,8 @@ export class DocumentClient implements OutboxOwner {
   /** Counts disconnections: what was asked before one says nothing about the connection after it. */
   private disconnections = 0
   private lastEdit = 0
+  /** Tokens that came since the server heard last what was seen. */
+  private unsaid = 0
   private readonly arrived: UpdatesEvent[] = []
   private readonly changed = new Signal()
   private readonly timers = new Timers()
@@ -245,11 +251,14 @@ export class DocumentClient implements OutboxOwner {
     if (updates.length === 0) return
     this.host.apply(receive(this.state, this.client, updates.map(parseUpdate)))
     if (this.unsaved === 0) this.outbox.emptied()
+    for (const { tokens } of updates) this.unsaid += tokens?.length ?? 0
     this.timers.within("seen", SEEN_MS, () => this.seen())
+    if (this.unsaid >= MANY_TOKENS) this.timers.within("seen soon", SEEN_SOON_MS, () => this.seen())
     this.settle()
   }
 
   private seen(): void {
+    this.unsaid = 0
     if (this.live) this.channel.hint("seen", { draft: this.draft, revision: this.revision })
   }
 
