@@ -126,7 +126,8 @@ def _serve(
     }
     make_engine = functools.partial(EngineClient, ENGINE_COMMAND, boot)
     compute = concurrency.one_at_a_time(mode)
-    desk = Desk(store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted, compute)
+    metrics = app.metrics
+    desk = Desk(store, menu, run_blocking, app.publish, make_engine, metrics.reacted, lambda: metrics.lag, compute)
     app.connect(desk, Library(store, menu, run_blocking, desk), menu)
     app.start_tasks()
     retention = Retention(store, run_blocking, desk, settings.keep_days)

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from generator.collecting import Collecting
+from generator.collecting import collect_seconds
 from generator.errors import SessionError
 from generator.log_tail import LogTail
 from generator.report import Report
@@ -60,7 +60,7 @@ class Actor:
         self._inbox: queue.Queue[_Turn | None] = queue.Queue()
         self._gate = threading.Lock()
         self._ended = False
-        self._published, self._collecting = 0.0, Collecting()
+        self._published = 0.0
         self._thread = threading.Thread(target=self._loop, name=f"draft-{self.draft[:8]}", daemon=True)
         self._thread.start()
 
@@ -125,7 +125,7 @@ class Actor:
         except queue.Empty:
             return [_Turn(lambda: Tick(time.monotonic()))]
         while True:
-            wait = self._published + self._collecting.seconds - time.monotonic()
+            wait = self._published + collect_seconds(self._around.lag()) - time.monotonic()
             patient = wait > 0 and all(turn is not None and turn.done is None for turn in turns)
             try:
                 turns.append(self._inbox.get(timeout=wait) if patient else self._inbox.get_nowait())
@@ -210,11 +210,9 @@ class Actor:
         if not updates and not forks and head == self._head:
             return
         siblings = tuple(self._sibling(fork) for fork in forks)
-        begin = time.monotonic()
         self._around.committer.commit(
             Commit(self.draft, before.revision, tuple(updates), head, state.text, state.spans, siblings)
         )
-        self._collecting.learn(time.monotonic() - begin)
         self._head = head
         self._log.trim()
 

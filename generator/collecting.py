@@ -1,20 +1,15 @@
 """Collecting: how long a draft's model text gathers before it is stored and shown.
 
-Owns the answer only. The longer commits take, the busier the server is, and the longer text gathers: however many
-write on however small a machine, most of its time is left for those who type. Knows nothing of text or turns.
+Owns the answer only. The later a task that sleeps wakes up, the busier the server is, and the longer text gathers:
+however many write on however small a machine, most of its time is left for those who type. Knows nothing of text.
 """
 
 from __future__ import annotations
 
 LEAST_SECONDS, MOST_SECONDS = 0.03, 0.3
-COMMITS = 20  # so many times as long as one commit takes
+_LAGS = 40
 
 
-class Collecting:
-    def __init__(self) -> None:
-        self.seconds = LEAST_SECONDS
-
-    def learn(self, commit_seconds: float) -> None:
-        """A commit took so long. One that was slow by chance changes little."""
-        wanted = min(MOST_SECONDS, max(LEAST_SECONDS, COMMITS * commit_seconds))
-        self.seconds += (wanted - self.seconds) / 4
+def collect_seconds(lag: float) -> float:
+    """`lag` is how late a sleeping task wakes up, in seconds, over the last half second or so."""
+    return min(MOST_SECONDS, max(LEAST_SECONDS, _LAGS * lag))

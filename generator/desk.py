@@ -64,6 +64,7 @@ class Desk:
         publish: Publish,
         make_engine: MakeEngine,
         reacted: Callable[[float, float], None],
+        lag: Callable[[], float],
         compute: RunBlocking,
     ) -> None:
         self._store, self._run_blocking = store, run_blocking
@@ -82,6 +83,7 @@ class Desk:
             expect=self._expect,
             stored_updates=functools.partial(run_blocking, store.updates),
             reacted=reacted,
+            lag=lag,
             compute=compute,
         )
         self._probed = -PROBE_SECONDS

@@ -45,6 +45,7 @@ class Metrics:
     """One registry per server, so that tests can have several in a process."""
 
     def __init__(self) -> None:
+        self.lag = 0.0  # seconds, the last ones counting most
         self.registry = registry = CollectorRegistry()
         self.hub_lag = Histogram(
             "story_hub_lag_seconds", "How late a sleeping task wakes up", registry=registry, buckets=_LAG_BUCKETS
@@ -100,4 +101,6 @@ class Metrics:
         while True:
             begin = time.monotonic()
             sleep(_PROBE_SECONDS)
-            self.hub_lag.observe(max(0.0, time.monotonic() - begin - _PROBE_SECONDS))
+            late = max(0.0, time.monotonic() - begin - _PROBE_SECONDS)
+            self.hub_lag.observe(late)
+            self.lag += (late - self.lag) / 4

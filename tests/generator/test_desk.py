@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def desk(tmp_path: Path, store: Store) -> Iterator[Desk]:
     (tmp_path / "config.js").write_text("var ModelConfig = {continuationModels: {}, promptModels: {}};")
     menu = Menu(tmp_path, tmp_path / "config.js", Hub(), ("paced-30",))
-    desk = Desk(store, menu, lambda call, *given: call(*given), Mock(), Mock(), Mock(), Mock())
+    desk = Desk(store, menu, lambda call, *given: call(*given), Mock(), Mock(), Mock(), lambda: 0.0, Mock())
     yield desk
     desk.close()
 
