@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.models import BUNDLED, ROOT, book, load, random_gpt2
 from benchmarks.record import GPT2, SMOLLM2
-from generator.engine.footprint import footprint
+from generator.engine.models import LoadedModel
 from generator.messages import Chunk, Failed, ModelSpec, Piece, Set, Status
 from generator.sampling_settings import SamplingSettings
 from tests.generator.engine.engine_process import EngineProcess, engine_process
@@ -35,7 +35,11 @@ def measure(spec: ModelSpec, tokens: int) -> dict[str, int]:
         peak = process.memory_info()
         # What the system itself counted is there on Windows and, in /proc, on Linux.
         highest = getattr(peak, "peak_wset", 0) or _high_water(process.pid)
-    return {"rss_mb": most // MB, "peak_mb": highest // MB, "tensors_mb": footprint(load(spec)) // MB}
+    return {
+        "rss_mb": most // MB,
+        "peak_mb": highest // MB,
+        "tensors_mb": LoadedModel(spec, load(spec), lambda _: False).num_bytes // MB,
+    }
 
 
 def write(engine: EngineProcess, process: psutil.Process, spec: ModelSpec, tokens: int) -> int:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import functools
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
-from generator.collecting import collect_seconds
 from generator.errors import SessionError
+from generator.inbox import Inbox, Turn
 from generator.log_tail import LogTail
 from generator.report import Report
 from generator.scribe import Scribe
@@ -29,7 +28,7 @@ from stories.events import Edit, Event, Moved, Stopped, Tick, Wrote
 from stories.reducer import reduce
 from stories.step import Fork, Refused, Step
 from stories.store import Commit, NewDraft, StoredDraft, StoreError
-from stories.update import Update
+from stories.update import MODEL_CLIENT, Update
 
 LONG_WORK = 1_000  # sections of an edit: some 50 ms, in which nobody else would be served
 PUBLISHED_AT_ONCE = 64
@@ -37,15 +36,6 @@ PUBLISHED_AT_ONCE = 64
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(slots=True)
-class _Turn:
-    """Something to do in the actor's turn: an event to reduce, then an answer to give after the commit."""
-
-    event: Callable[[], Event]
-    answer: Callable[[], Any] | None = None
-    done: Future[Any] | None = None
 
 
 class Actor:
@@ -57,10 +47,11 @@ class Actor:
         self._around = around
         self._head = self.state.head()
         self._log = LogTail(functools.partial(around.stored_updates, self.draft))
-        self._inbox: queue.Queue[_Turn | None] = queue.Queue()
+        self._inbox = Inbox(around.lag)
         self._gate = threading.Lock()
         self._ended = False
-        self._published = 0.0
+        self._published = 0.0  # when pages got text of a model last
+        self._ticked = time.monotonic()  # up to when it is known what is over
         self._thread = threading.Thread(target=self._loop, name=f"draft-{self.draft[:8]}", daemon=True)
         self._thread.start()
 
@@ -73,17 +64,17 @@ class Actor:
         with self._gate:
             if self._ended:
                 raise _closing()
-            self._inbox.put(_Turn(event, answer, done))
+            self._inbox.put(Turn(event, answer, done))
         return done.result()
 
     def post(self, event: Callable[[], Event]) -> None:
         """Like `ask`, for those who don't wait: it comes to nothing if the actor has ended."""
-        self._inbox.put(_Turn(event))
+        self._inbox.put(Turn(event))
 
     @property
     def num_turns(self) -> int:
         """How many turns wait."""
-        return self._inbox.qsize()
+        return len(self._inbox)
 
     def end(self) -> None:
         """Ends the actor after what is already in its inbox."""
@@ -111,30 +102,26 @@ class Actor:
         self.scribe.forget()
         with self._gate:
             self._ended = True
-            while not self._inbox.empty():
-                self._refuse([turn for turn in [self._inbox.get_nowait()] if turn], _closing())
+            self._refuse([turn for turn in self._inbox.take_all() if turn is not None], _closing())
 
-    def _take(self) -> list[_Turn | None]:
-        """The turns that wait, or a tick when one is due. Model text collects for a while."""
-        now = time.monotonic()
-        deadline = self.state.deadline(now)
-        pulse = self.report.next_pulse(self.state, now)
+    def _take(self) -> list[Turn | None]:
+        """The turns that wait, and a tick when one is due."""
+        deadline = self.state.deadline(self._ticked)
+        pulse = self.report.next_pulse(self.state, time.monotonic())
         due = min((at for at in (deadline, pulse) if at is not None), default=None)
-        try:
-            turns: list[_Turn | None] = [self._inbox.get(timeout=None if due is None else max(0.0, due - now))]
-        except queue.Empty:
-            return [_Turn(lambda: Tick(time.monotonic()))]
-        while True:
-            wait = self._published + collect_seconds(self._around.lag()) - time.monotonic()
-            patient = wait > 0 and all(turn is not None and turn.done is None for turn in turns)
-            try:
-                turns.append(self._inbox.get(timeout=wait) if patient else self._inbox.get_nowait())
-            except queue.Empty:
-                return turns
+        turns = self._inbox.take(self._published, deadline, due)
+        # What ended while others had their turns, or while it was stored, is over for good: nobody would look again.
+        if not turns or (deadline is not None and deadline <= time.monotonic()):
+            turns.append(Turn(self._tick))
+        return turns
 
-    def _play(self, turns: list[_Turn]) -> None:
+    def _tick(self) -> Event:
+        self._ticked = time.monotonic()
+        return Tick(self._ticked)
+
+    def _play(self, turns: list[Turn]) -> None:
         before, updates, forks = self.state, list[Update](), list[Fork]()
-        answered: list[_Turn] = []
+        answered: list[Turn] = []
         try:
             for turn, event in self._events(turns):
                 if self._reduce(event, updates, forks, turn):
@@ -155,12 +142,12 @@ class Actor:
             self._answer(turn)
         self.publish_state()
 
-    def _events(self, turns: Sequence[_Turn]) -> Iterator[tuple[_Turn, Event]]:
+    def _events(self, turns: Sequence[Turn]) -> Iterator[tuple[Turn, Event]]:
         """Each turn's event when it is due, the model's text that came together as one.
 
         What is asked for is built from the log: whatever came before it must be reduced by then.
         """
-        waiting: tuple[_Turn, Wrote] | None = None
+        waiting: tuple[Turn, Wrote] | None = None
         for turn in turns:
             if waiting and turn.done:
                 yield waiting
@@ -177,7 +164,7 @@ class Actor:
         if waiting:
             yield waiting
 
-    def _event_of(self, turn: _Turn) -> Event | None:
+    def _event_of(self, turn: Turn) -> Event | None:
         try:
             return turn.event()
         except (Refused, SessionError) as refusal:
@@ -186,7 +173,7 @@ class Actor:
             self._refuse([turn], SessionError("storage", str(error)))
         return None
 
-    def _reduce(self, event: Event, updates: list[Update], forks: list[Fork], turn: _Turn | None = None) -> bool:
+    def _reduce(self, event: Event, updates: list[Update], forks: list[Fork], turn: Turn | None = None) -> bool:
         try:
             step = self._step(event)
         except Refused as refusal:
@@ -251,7 +238,7 @@ class Actor:
         self.state = replace(self.state, set_base=self.state.base)
         return self.state
 
-    def _answer(self, turn: _Turn) -> None:
+    def _answer(self, turn: Turn) -> None:
         if turn.done is None:
             return
         try:
@@ -261,7 +248,7 @@ class Actor:
         except Exception as error:  # noqa: BLE001 -- whoever waits must be answered, and logs it
             turn.done.set_exception(error)
 
-    def _refuse(self, turns: Sequence[_Turn], error: SessionError) -> None:
+    def _refuse(self, turns: Sequence[Turn], error: SessionError) -> None:
         for turn in turns:
             if turn.done is not None and not turn.done.done():
                 turn.done.set_exception(error)
@@ -269,8 +256,10 @@ class Actor:
     def _publish(self, revision: int, updates: Sequence[Update]) -> None:
         if not updates:
             return
-        self._published = time.monotonic()
-        self.report.wrote(updates, self.state, self._published)
+        now = time.monotonic()
+        if any(update.client == MODEL_CLIENT for update in updates):
+            self._published = now
+        self.report.wrote(updates, self.state, now)
         for number, update in enumerate(updates, revision):  # one each: see docs/decisions/0002
             body = {
                 "draft": self.draft,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 
 from generator.messages import Piece
 from stories.draft import DraftState
@@ -55,33 +55,22 @@ def _word_start(text: str, at: int) -> int:
 
 
 def _pieces(state: DraftState, start: int, end: int) -> tuple[Piece, ...]:
-    pieces = list(_merged(_span_pieces(state, start, end)))
-    return tuple(_healed(pieces))
+    return tuple(_healed(list(_merged(state, start, end))))
 
 
-def _span_pieces(state: DraftState, start: int, end: int) -> Iterator[Piece]:
-    for span in state.spans.slice(start, end):
-        text = state.text[start : start + span.length]
-        start += span.length
-        yield Piece(text, *_ids(span), span.tokenizer if span.tokens else "")
-
-
-def _ids(span: Span) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return tuple(token.id for token in span.tokens), tuple(token.length for token in span.tokens)
-
-
-def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
+def _merged(state: DraftState, start: int, end: int) -> Iterator[Piece]:
     """Neighbours of the same kind as one piece: an edit then changes as few tokens as it can."""
-    last: Piece | None = None
-    for piece in pieces:
-        if last is not None and last.tokenizer == piece.tokenizer and bool(last.ids) == bool(piece.ids):
-            last = Piece(last.text + piece.text, last.ids + piece.ids, last.lengths + piece.lengths, last.tokenizer)
-            continue
-        if last is not None:
-            yield last
-        last = piece
-    if last is not None:
-        yield last
+    for tokenizer, group in groupby(state.spans.slice(start, end), key=_kind):
+        spans = list(group)
+        length = sum(span.length for span in spans)
+        tokens = [token for span in spans for token in span.tokens]
+        text = state.text[start : start + length]
+        yield Piece(text, tuple([token.id for token in tokens]), tuple([token.length for token in tokens]), tokenizer)
+        start += length
+
+
+def _kind(span: Span) -> str:
+    return span.tokenizer if span.tokens else ""
 
 
 def _healed(pieces: Sequence[Piece]) -> Iterator[Piece]:

@@ -250,8 +250,9 @@ def encode(message: Command | Event) -> dict[str, Any]:
 
 def decode(data: object) -> Command | Event:
     """The inverse of `encode`. Raises MalformedMessage for anything else."""
-    kind = data.get("kind") if isinstance(data, dict) else None
+    given = dict(data) if isinstance(data, dict) else {}
+    kind = given.pop("kind", None)
     if not isinstance(kind, str) or kind not in _MESSAGES:
         raise MalformedMessage("not a message of this protocol")
-    message: Command | Event = from_json(_MESSAGES[kind], data, skip="kind")
+    message: Command | Event = from_json(_MESSAGES[kind], given)
     return message

@@ -44,7 +44,7 @@ class Scribe:
         if self._sent is None or self._sent[0] != state.epoch:
             self._send_set(state, moved)
         elif self._sent[1] == state.granted or state.granted > self._sent[1] > state.made + AMPLE_TOKENS:
-            return  # Pages say several times a second what they have seen: each time there is a little more to grant.
+            return  # Every page says what it has seen, and each time there is a little more to grant.
         else:
             self._around.send(Budget(self._draft, state.epoch, state.granted))
         self._sent = (state.epoch, state.granted)

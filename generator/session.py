@@ -115,7 +115,7 @@ class Session:
 
     def seen(self, connection: str, revision: int) -> None:
         """Returns at once: nothing depends on when this is heard. What tells nothing new costs no turn, since every
-        page of a draft says the same several times a second."""
+        page of a draft says the same."""
         if self._actor.state.would_notice(connection, revision):
             self._actor.post(lambda: Viewed(connection, min(revision, self._actor.state.revision), time.monotonic()))
 

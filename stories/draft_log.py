@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,12 +82,12 @@ def append(connection: sqlite3.Connection, rows: Sequence[_Row]) -> None:
     small = [row for row in rows if len(row[_CHANGES]) <= _LONG]
     if small:
         columns = ", ".join(f"json_extract(value, '$[{column}]')" for column in range(_WIDTH))
-        connection.execute(f"{_INSERT} SELECT {columns} FROM json_each(?)", (json_array(small),))
+        connection.execute(f"{_INSERT} SELECT {columns} FROM json_each(?)", (json_text(small),))
     long = [row for row in rows if len(row[_CHANGES]) > _LONG]
     connection.executemany(f"{_INSERT} VALUES ({', '.join('?' * _WIDTH)})", long)
 
 
-def json_array(rows: Sequence[Sequence[Any]]) -> str:
+def json_text(rows: Sequence[Any] | Mapping[int, Any]) -> str:
     """As SQLite takes it. Half a character is left as it is: then it refuses the whole."""
     return json.dumps(rows, ensure_ascii=False)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from stories import draft_log
 from stories.database import copy_to, migrations, open_database, reading, transaction
-from stories.draft_log import Unfolded, json_array
+from stories.draft_log import Unfolded, json_text
 from stories.errors import (
     Damaged,
     SchemaTooNew,
@@ -226,7 +226,7 @@ class Store:
         (found,) = self._connection.execute(
             "SELECT json_group_array(json_array(id, key, story, model, revision, unfolded, (SELECT max(revision)"
             " FROM snapshot WHERE draft = key))) FROM draft WHERE id IN (SELECT value FROM json_each(?))",
-            (json_array(drafts),),
+            (json_text(drafts),),
         ).fetchone()
         return {standing[0]: _Standing(*standing) for standing in json.loads(found)}
 
@@ -252,17 +252,16 @@ class Store:
         return rows
 
     def _keep(self, standings: Sequence[_Standing]) -> None:
-        # All of them are there. UPDATE FROM would say so better, but SQLite has it since 3.33 only.
-        columns = ", ".join(f"json_extract(value, '$[{column}]')" for column in range(6))
+        # By key in an object, which is looked up; UPDATE FROM would be plainer, but SQLite has it since 3.33 only.
+        columns = ("revision", "unfolded", "head", "model")
+        values = (f"{name} = json_extract(?1, '$.\"' || key || '\"[{at}]')" for at, name in enumerate(columns))
         self._connection.execute(
-            f"INSERT INTO draft (id, story, revision, unfolded, head, model, words) SELECT {columns}, 0"
-            " FROM json_each(?) WHERE true ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
-            " unfolded = excluded.unfolded, head = excluded.head, model = excluded.model",
-            (json_array([(at.id, at.story, at.revision, at.unfolded, at.head, at.model) for at in standings]),),
+            f"UPDATE draft SET {', '.join(values)} WHERE key IN (SELECT json_each.key FROM json_each(?1))",
+            (json_text({at.key: (at.revision, at.unfolded, at.head, at.model) for at in standings}),),
         )
         self._connection.execute(
             "UPDATE story SET updated = ? WHERE id IN (SELECT value FROM json_each(?))",
-            (time.time(), json_array([at.story for at in standings])),
+            (time.time(), json_text([at.story for at in standings])),
         )
 
     def _insert_draft(self, story_id: str, draft: NewDraft) -> None:

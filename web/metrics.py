@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
@@ -13,7 +14,8 @@ from prometheus_client.registry import Collector
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REACTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0)
-_PROBE_SECONDS = 0.1
+_PROBE_SECONDS, _PROBES = 0.1, 50
+_SUSPENDED_SECONDS = 1.0  # who is later had the lid closed
 
 
 _GAUGES = {
@@ -45,7 +47,8 @@ class Metrics:
     """One registry per server, so that tests can have several in a process."""
 
     def __init__(self) -> None:
-        self.lag = 0.0  # seconds, the last ones counting most
+        self.lag = 0.0  # how late sleeping tasks wake up, in seconds: on average, the last times counting most
+        self._late = deque[float](maxlen=_PROBES)
         self.registry = registry = CollectorRegistry()
         self.hub_lag = Histogram(
             "story_hub_lag_seconds", "How late a sleeping task wakes up", registry=registry, buckets=_LAG_BUCKETS
@@ -99,8 +102,13 @@ class Metrics:
     def probe_lag(self, sleep: Callable[[float], None]) -> None:
         """Measure for ever how late `sleep` returns; everybody waits as long as this does."""
         while True:
-            begin = time.monotonic()
+            begin = time.perf_counter()
             sleep(_PROBE_SECONDS)
-            late = max(0.0, time.monotonic() - begin - _PROBE_SECONDS)
-            self.hub_lag.observe(late)
-            self.lag += (late - self.lag) / 4
+            self.slept(time.perf_counter() - begin - _PROBE_SECONDS)
+
+    def slept(self, late: float) -> None:
+        """A task that slept woke up so many seconds late."""
+        self.hub_lag.observe(max(0.0, late))
+        self._late.append(min(late, _SUSPENDED_SECONDS))
+        # Some systems wake nobody on time, however little there is to do.
+        self.lag += (self._late[-1] - min(self._late) - self.lag) / 4

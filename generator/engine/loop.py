@@ -98,9 +98,9 @@ class Loop:
         pending = [sequence for sequence in self.roster.sequences_of(model) if sequence.num_pending > 0]
         soon = now + _EARLY_SECONDS if any(sequence.ready_at <= now for sequence in pending) else now
         ready = [sequence for sequence in pending if sequence.ready_at <= soon]
-        most_writing = min(len(ready), model.runner.num_slots)
+        most_writing = min(len(ready), model.scheduler.num_slots)
         token_budget = max(model.step_budget.tokens, _TOKENS_PER_WRITER * most_writing)
-        works = model.scheduler.schedule(ready, token_budget, resting(pending, model.step_budget.seconds, now))
+        works = model.scheduler.schedule(ready, token_budget, resting(pending, model.step_budget.seconds, soon))
         if not works:
             return min((sequence.ready_at - now for sequence in pending if sequence.ready_at > now), default=None)
         self.models.use(model)

@@ -12,6 +12,7 @@ from collections.abc import Sequence as AnySequence
 import torch
 from transformers import PreTrainedModel
 
+from generator.engine.footprint import footprint
 from generator.engine.network import Network
 from generator.engine.runner import MAX_SLOTS, USUAL_SLOTS, LoadFailed, Row
 from generator.engine.sampling import Floats
@@ -36,10 +37,11 @@ class ModelRunner:
         self.vocabulary = vocabulary
         self.window = window
         self.precision = precision
-        self.slot_bytes = network.position_bytes * window
         most = MAX_SLOTS if network.as_used else USUAL_SLOTS
-        self.num_slots = num_slots or max(_MIN_SLOTS, min(most, _MAX_CACHE_BYTES // self.slot_bytes))
+        most = min(most, _MAX_CACHE_BYTES // (network.position_bytes * window))
+        self.num_slots = num_slots or max(_MIN_SLOTS, most)
         self._slots = network.new_slots(self.num_slots, window)
+        self.slot_bytes = footprint(self._slots) // self.num_slots
 
     def forward(self, rows: AnySequence[Row], should_stop: Callable[[], bool]) -> Floats:
         for row in rows:

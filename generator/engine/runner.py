@@ -14,9 +14,9 @@ from typing import Protocol
 from generator.engine.sampling import Floats
 from generator.engine.vocabulary import Vocabulary
 
-# So many sequences hold slots at once, and for three more there are some for shadows alone: so windows move unnoticed
-# also when as many write as can. Where slots take memory only as they are used, there may be more, if it is to spare.
-USUAL_HOLDERS, USUAL_SLOTS, MAX_SLOTS = 16, 19, 67
+# So many sequences hold slots at once; the other slots are for shadows alone, so that windows move unnoticed also when
+# as many write as can. Where slots take memory only as they are used, there may be more, if it is to spare.
+USUAL_HOLDERS, USUAL_SLOTS, MAX_SLOTS = 16, 19, 76
 
 
 class Interrupted(Exception):

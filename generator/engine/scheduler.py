@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
 
-from generator.engine.runner import USUAL_HOLDERS
+from generator.engine.runner import USUAL_HOLDERS, USUAL_SLOTS
 from generator.engine.sequence import Sequence
 from generator.engine.shadow import Shadow, begin_shadow
 from generator.engine.window import common_prefix
@@ -36,7 +36,6 @@ class Scheduler:
 
     def __init__(self, num_slots: int, may_grow: Callable[[], bool] = lambda: False) -> None:
         self._holders: list[Sequence | None] = [None] * num_slots
-        self._most_holders = min(num_slots, USUAL_HOLDERS)
         self._may_grow = may_grow
         self._shadows: dict[Sequence, Shadow] = {}
         self._resting: AnySequence[Sequence] = ()
@@ -157,15 +156,19 @@ class Scheduler:
         """An empty slot, if need be a new one or the latest shadow's; else that of who has been idle for longest, or
         rests."""
         num_holders = sum(holder is not None for holder in self._holders) - len(self._shadows)
-        if num_holders >= self._most_holders and self._may_grow():
+        while num_holders >= self._most_holders and self._may_grow():
             self._holders.append(None)
-            self._most_holders += 1
         if num_holders >= self._most_holders:
             idle = self._idle_slot()
             return next((s.slot for s in self._resting if s.slot is not None), None) if idle is None else idle
         if None not in self._holders:
             self.release(self._shadows.popitem()[1])
         return self._holders.index(None)
+
+    @property
+    def _most_holders(self) -> int:
+        """How many sequences may have a slot that are no shadows."""
+        return max(min(self.num_slots, USUAL_HOLDERS), self.num_slots * USUAL_HOLDERS // USUAL_SLOTS)
 
     def _slot_for_shadow(self) -> int | None:
         """An empty one: who is idle may only be typing, and goes on in a moment. Where none is kept for shadows, the

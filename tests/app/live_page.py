@@ -198,13 +198,14 @@ class LivePage(PageText):
 
     def _see(self) -> None:
         """Says what is new, as the page in the browser does: once a second, or sooner when it is much."""
-        said, when = -1, 0.0
+        said, count, when = -1, 0, 0.0
         while not self._leaving.wait(0.25):
             with self._changed:
                 revision, now = self.reached(), time.monotonic()
-                if revision == said or (revision - said < 128 and now < when + 1):
+                tokens = sum(len(update.get("tokens", ())) for update in self.updates[count:])
+                if revision == said or (tokens < 128 and now < when + 1):
                     continue
-                said, when = revision, now
+                said, count, when = revision, len(self.updates), now
                 self._out.put(f"42/story,{json.dumps(['seen', {'draft': self.draft, 'revision': revision}])}")
 
     def reached(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -11,11 +12,8 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from generator import log_tail
-from generator.collecting import LEAST_SECONDS, MOST_SECONDS, collect_seconds
 from generator.committer import Committer
 from generator.errors import SessionError
 from generator.menu import Menu
@@ -27,8 +25,9 @@ from generator.surroundings import Surroundings
 from stories.changes import ChangeSet
 from stories.draft import Settings, new_head
 from stories.events import Edit, Event, Hold, Left, Start, Tick, Viewed, Wrote
+from stories.reducer import EDIT_HOLD_SECONDS
 from stories.spans import Spans
-from stories.store import NewDraft, NewStory, StorageFailed, Store
+from stories.store import Commit, NewDraft, NewStory, StorageFailed, Store
 from stories.update import USER, Token, Update
 
 
@@ -84,11 +83,11 @@ class Room:
         assert entered.wait(10)
         return release
 
-    def edit(self, revision: int, changes: ChangeSet, client: str = "page") -> Future[int]:
+    def edit(self, revision: int, changes: ChangeSet, client: str = "page", at: float = 0.0) -> Future[int]:
         update = Update(client, USER, changes)
 
         def event() -> Event:
-            return Edit("c", client, revision, (update,), self.actor.log_since(revision), 0.0)
+            return Edit("c", client, revision, (update,), self.actor.log_since(revision), at)
 
         return self.threads.submit(self.actor.ask, event, lambda: self.actor.state.revision)
 
@@ -146,24 +145,60 @@ def test_a_page_says_often_what_it_has_seen_but_the_engine_hears_only_of_credit_
     assert room.told[-1] == Budget("d", epoch, written)
 
 
-def test_model_text_gathers_while_the_server_is_busy_but_waits_for_no_edit(room: Room) -> None:
+def test_model_text_gathers_while_the_server_is_busy_but_waits_for_no_edit(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generator.inbox.collect_seconds", lambda lag: lag)
+    pause = threading.Event()
     room.actor.ask(lambda: Start(None, 1, 0.0), dict)
     room.write(" upon")
-    room.actor.ask(lambda: Tick(0.0), dict)
-    room.lag = 10.0
-    published = len(room.updates)
-    room.write(" a")
-    wait_for_turns(room, 0)
-    room.write(" time")
+    while not room.updates:
+        pause.wait(0.001)
+    room.lag = 1000.0
+    for text in (" a", " time", " there"):
+        room.write(text)
+        pause.wait(0.05)
+    assert len(room.updates) == 1
     assert room.edit(0, ChangeSet.insert(4, 0, "X")).result(10) == 3
-    assert len(room.updates) - published == 2, "the model's text is one update, the edit another"
+    assert len(room.updates) == 3, "the model's text is one update, the edit another"
 
 
-@given(st.floats(0, 10), st.floats(0, 10))
-def test_the_busier_the_server_the_longer_text_gathers(lag: float, more: float) -> None:
-    assert LEAST_SECONDS <= collect_seconds(lag) <= collect_seconds(lag + more) <= MOST_SECONDS
-    assert collect_seconds(0.0005) == LEAST_SECONDS, "a server with little to do shows every word at once"
-    assert collect_seconds(0.02) == MOST_SECONDS
+def wait_for_credit(room: Room) -> None:
+    deadline = time.monotonic() + 30
+    while not room.actor.state.granted:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
+    assert not room.actor.state.is_held(time.monotonic())
+    room.actor.ask(lambda: Tick(time.monotonic()), dict)
+    assert room.told[-1] == Budget("d", room.actor.state.epoch, room.actor.state.granted)
+
+
+def test_a_hold_that_ends_while_text_gathers_is_over(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generator.inbox.collect_seconds", lambda lag: lag)
+    room.actor.ask(lambda: Viewed("c", 0, time.monotonic()), dict)
+    room.actor.ask(lambda: Start(None, 1, time.monotonic()), dict)
+    epoch = room.actor.state.epoch
+    room.write(" upon")
+    assert room.edit(0, ChangeSet.insert(4, 0, "X"), at=time.monotonic()).result(10) == 2
+    assert room.actor.state.granted == 0
+    room.lag = 1000.0
+    room.actor.post(lambda: Wrote(epoch, " a", (Token(1, 2, -1.0),), "t"))
+    wait_for_credit(room)
+
+
+def test_a_hold_that_ends_while_it_is_stored_is_over(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = room.committer.commit
+
+    def slow(what: Commit) -> None:
+        threading.Event().wait(EDIT_HOLD_SECONDS + 0.1)
+        commit(what)
+
+    monkeypatch.setattr("generator.report.PULSE_SECONDS", 1000.0)
+    room.actor.ask(lambda: Viewed("c", 0, time.monotonic()), dict)
+    room.actor.ask(lambda: Start(None, 1, time.monotonic()), dict)
+    monkeypatch.setattr(room.committer, "commit", slow)
+    assert room.edit(0, ChangeSet.insert(4, 0, "X"), at=time.monotonic()).result(10) == 1
+    wait_for_credit(room)
 
 
 def test_what_cannot_be_stored_is_not_acknowledged_and_not_shown(room: Room) -> None:

@@ -251,10 +251,15 @@ export class DocumentClient implements OutboxOwner {
     if (updates.length === 0) return
     this.host.apply(receive(this.state, this.client, updates.map(parseUpdate)))
     if (this.unsaved === 0) this.outbox.emptied()
-    for (const { tokens } of updates) this.unsaid += tokens?.length ?? 0
-    this.timers.within("seen", SEEN_MS, () => this.seen())
-    if (this.unsaid >= MANY_TOKENS) this.timers.within("seen soon", SEEN_SOON_MS, () => this.seen())
+    this.sayWhatIsSeen(updates.reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0))
     this.settle()
+  }
+
+  private sayWhatIsSeen(tokens: number): void {
+    const hadMany = this.unsaid >= MANY_TOKENS
+    this.unsaid += tokens
+    if (!hadMany && this.unsaid >= MANY_TOKENS) this.timers.after("seen", SEEN_SOON_MS, () => this.seen())
+    else this.timers.within("seen", SEEN_MS, () => this.seen())
   }
 
   private seen(): void {

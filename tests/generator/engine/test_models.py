@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from generator.engine.fake import FakeRunner
 from generator.engine.footprint import footprint
 from generator.engine.loop import Loop
 from generator.engine.models import LoadedModel, LoadFinished
-from generator.engine.runner import LoadOptions
+from generator.engine.runner import USUAL_SLOTS, LoadOptions, Row
+from generator.engine.sampling import Floats
 from generator.messages import Alternatives, AlternativesReady, Budget, Chunk, Event, Failed, Load, ModelSpec, Status
 from tests.generator.engine.engine_loop import MODEL, SteppedEngine
 from tests.generator.engine.engine_process import a_set
@@ -199,6 +201,24 @@ def test_more_slots_than_usual_take_half_of_the_memory_at_most_and_count(monkeyp
     desk.work()
     desk.load("d")
     assert desk.loaded == {"a", "b", "d"}
+
+
+def test_a_step_is_no_larger_for_slots_there_is_no_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, room_for=1)
+    desk.load("a")
+    loaded = desk.loop.models.loaded[model("a").key]
+    loaded.step_budget.tokens = loaded.step_budget._low = loaded.step_budget._high = 16
+    forward, sizes = loaded.runner.forward, list[int]()
+
+    def counted(rows: Sequence[Row], should_stop: Callable[[], bool]) -> Floats:
+        sizes.append(sum(len(row.token_ids) for row in rows))
+        return forward(rows, should_stop)
+
+    monkeypatch.setattr(loaded.runner, "forward", counted)
+    for number in range(60):
+        desk.loop.submit(a_set("Once upon a time " * 50, sequence=f"s{number}", model=model("a"), budget=1000))
+    desk.work(300)
+    assert max(sizes) == 3 * USUAL_SLOTS
 
 
 def test_the_footprint_is_that_of_all_numbers_counted_once() -> None:
