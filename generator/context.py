@@ -13,6 +13,7 @@ from itertools import groupby, zip_longest
 from generator.messages import Piece
 from stories.draft import DraftState
 from stories.spans import Span
+from stories.update import Token
 from stories.utf16 import splits_pair
 
 UNITS_PER_TOKEN = 8
@@ -61,12 +62,13 @@ def _pieces(state: DraftState, start: int, end: int) -> tuple[Piece, ...]:
 def _merged(state: DraftState, start: int, end: int) -> Iterator[Piece]:
     """Neighbours of the same kind as one piece: an edit then changes as few tokens as it can."""
     for tokenizer, group in groupby(state.spans.slice(start, end), key=_kind):
-        spans = list(group)
-        length = sum(span.length for span in spans)
-        tokens = [token for span in spans for token in span.tokens]
-        text = state.text[start : start + length]
+        end, tokens = start, list[Token]()
+        for span in group:
+            end += span.length
+            tokens += span.tokens
+        text = state.text[start:end]
         yield Piece(text, tuple([token.id for token in tokens]), tuple([token.length for token in tokens]), tokenizer)
-        start += length
+        start = end
 
 
 def _kind(span: Span) -> str:

@@ -19,20 +19,25 @@ class MalformedMessage(ValueError):
 
 
 def to_json(value: Any) -> dict[str, Any]:
-    """The dataclass as a dict. A context has thousands of ids and is sent at every keystroke: none is copied."""
-    return {name: _data(getattr(value, name)) for name in _names(value.__class__)}
+    """The dataclass as a dict, without fields that have their default. A context has thousands of ids and hundreds of
+    pieces and is sent at every keystroke: no id is copied."""
+    data = {}
+    for name, default in _defaults(value.__class__).items():
+        if (part := getattr(value, name)) != default:
+            data[name] = _data(part)
+    return data
 
 
 def _data(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [to_json(item) for item in value] if value and _names(value[0].__class__) else value
-    return to_json(value) if _names(value.__class__) else value
+        return [to_json(item) for item in value] if value and _defaults(value[0].__class__) else value
+    return to_json(value) if _defaults(value.__class__) else value
 
 
 @cache
-def _names(shape: type) -> tuple[str, ...]:
-    """The fields of a dataclass; of another type none."""
-    return tuple(field.name for field in fields(shape)) if is_dataclass(shape) else ()
+def _defaults(shape: type) -> dict[str, Any]:
+    """The fields of a dataclass by name; of another type none."""
+    return {field.name: field.default for field in fields(shape)} if is_dataclass(shape) else {}
 
 
 def from_json(shape: Any, value: object) -> Any:
@@ -45,7 +50,7 @@ def _reader(shape: Any) -> Reader:
     """What reads values as `shape`. Found once for each: contexts have hundreds of parts, and annotations are slow."""
     if is_dataclass(shape) and isinstance(shape, type):
         hints = get_type_hints(shape)
-        return partial(_read_object, shape, {name: _reader(hints[name]) for name in _names(shape)})
+        return partial(_read_object, shape, {name: _reader(hints[name]) for name in _defaults(shape)})
     if get_origin(shape) is tuple:
         parts = get_args(shape)
         if parts[-1] is Ellipsis:

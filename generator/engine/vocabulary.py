@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -20,6 +21,8 @@ INSIDE, CHARACTER, WORD = 0, 1, 2
 _FORBIDDEN_BYTES = (b"\r", b"\0")
 # Where a line, a speech or a list begins again: what stands before is no part of a repetition after it.
 _BREAKING_BYTES = (b"\n", b":", b'"', b"*")
+# Bytes that begin no character, and those that begin none of four bytes.
+_CONTINUATIONS, _SHORT = bytes(range(0x80, 0xC0)), bytes(range(0xF0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,7 @@ class Vocabulary:
         written = text.encode()
         if b"".join(spelled) != written:
             return None
-        if len(written) == len(text):
-            return [len(part) for part in spelled]
-        ends = np.cumsum([0, *map(len, spelled)])
-        lengths: list[int] = np.diff(_units_before(written)[ends]).tolist()
-        return lengths
+        return list(map(len, spelled)) if len(written) == len(text) else _lengths_in_units(written, spelled)
 
     def _find_blocked(self) -> npt.NDArray[np.bool_]:
         """Tokens a model may never write. End tokens are among them, but for where an end is allowed."""
@@ -118,13 +117,18 @@ def _start_of(token: bytes) -> int:
     return INSIDE if is_continuation else CHARACTER
 
 
-def _units_before(written: bytes) -> npt.NDArray[np.int64]:
-    """At each byte, and at the end, the UTF-16 units of the characters whose last byte came before it."""
-    data = np.frombuffer(written, np.uint8)
-    ending = np.ones(len(data), np.int64)
-    ending[:-1] = data[1:] & 0xC0 != 0x80
-    ending[3:] += data[:-3] >= 0xF0  # of four bytes: two units
-    return np.concatenate(([0], np.cumsum(ending)))
+def _lengths_in_units(written: bytes, spelled: AnySequence[bytes]) -> list[int]:
+    """The UTF-16 units of the characters whose last byte each part holds; together the parts are `written`."""
+    lengths, start = [], 0
+    followed = written + b"."
+    for part in spelled:
+        end = start + len(part)
+        # A character ends where the next byte begins another. One of four bytes, begun three before, is two units.
+        ends = followed[start + 1 : end + 1].translate(None, _CONTINUATIONS)
+        long = written[max(0, start - 3) : max(0, end - 3)].translate(None, _SHORT)
+        lengths.append(len(ends) + len(long))
+        start = end
+    return lengths
 
 
 def _lengths_by_offsets(text: str, ends: list[int]) -> list[int]:
