@@ -47,7 +47,7 @@ class Actor:
         self._around = around
         self._head = self.state.head()
         self._log = LogTail(functools.partial(around.stored_updates, self.draft))
-        self._inbox = Inbox(around.lag)
+        self._inbox = Inbox(around.collect_seconds)
         self._gate = threading.Lock()
         self._ended = False
         self._published = 0.0  # when pages got text of a model last

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from generator.committer import Committer, RunBlocking
 from generator.errors import SessionError
+from generator.inbox import collect_seconds
 from generator.menu import Menu
 from generator.messages import AlternativesReady, Chunk, Command, Ended, Event, Failed, Rolled, Status
 from generator.session import Session
@@ -24,6 +25,7 @@ from stories.store import Store, StoreError, UnknownDraft
 
 SWEEP_SECONDS = 5.0
 PROBE_SECONDS = 2.0
+COUNT_SECONDS = 1.0
 MAX_OPEN = 4_000
 
 log = logging.getLogger(__name__)
@@ -83,9 +85,10 @@ class Desk:
             expect=self._expect,
             stored_updates=functools.partial(run_blocking, store.updates),
             reacted=reacted,
-            lag=lag,
+            collect_seconds=self._collect_seconds,
             compute=compute,
         )
+        self._lag, self._writers, self._counted = lag, 0, 0.0
         self._probed = -PROBE_SECONDS
         self._problem: str | None = None
         self._closed = threading.Event()
@@ -163,6 +166,15 @@ class Desk:
         self._engine.stop()
         self._around.committer.close()
 
+    def _collect_seconds(self) -> float:
+        now = time.monotonic()
+        if now > self._counted + COUNT_SECONDS:
+            self._counted, self._writers = now, self._num_writing()
+        return collect_seconds(self._writers, self._lag())
+
+    def _num_writing(self) -> int:
+        return sum(session.is_writing for session in list(self._sessions.values()))
+
     def _load(self, draft: str) -> Session:
         try:
             stored = self._run_blocking(self._store.load, draft)
@@ -223,7 +235,7 @@ class Desk:
             "engine_up": self._engine.is_up,
             "engine_restarts": self._engine.restarts,
             "drafts_open": len(self._sessions),
-            "requests_running": sum(session.is_writing for session in list(self._sessions.values())),
+            "requests_running": self._num_writing(),
             "db_commits": committer.num_commits,
             "db_commit_seconds": committer.seconds,
             "db_batch_ops": committer.num_drafts,

@@ -1,8 +1,8 @@
 """Inbox: the turns that wait for a draft's actor, in order.
 
-Owns the queue, and how long what nobody waits for gathers in it. The later a task that sleeps wakes up, the busier the
-server is, and the longer text of models gathers: however many write on however small a machine, most of its time is
-left for those who type. Knows nothing of drafts.
+Owns the queue, and how long what nobody waits for gathers in it: the longer, the more drafts are written at once and
+the later tasks that sleep wake up. So however many write on however small a machine, most of its time is left for
+those who type, and for the engine. Knows nothing of drafts.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from stories.events import Event
 
 LEAST_SECONDS, MOST_SECONDS = 0.03, 0.3
 _LAGS = 40
+# To store and show a piece of text takes some two milliseconds of the one thread there is.
+_PIECES_PER_SECOND = 100
 
 
 @dataclass(slots=True)
@@ -31,10 +33,10 @@ class Turn:
 
 
 class Inbox:
-    """`lag` says how late a task that sleeps wakes up just now, in seconds. None among the turns is the end."""
+    """`collect_seconds` says how long text gathers just now. None among the turns is the end."""
 
-    def __init__(self, lag: Callable[[], float]) -> None:
-        self._lag = lag
+    def __init__(self, collect_seconds: Callable[[], float]) -> None:
+        self._collect_seconds = collect_seconds
         self._waiting: queue.Queue[Turn | None] = queue.Queue()
 
     def put(self, turn: Turn | None) -> None:
@@ -51,7 +53,7 @@ class Inbox:
         with suppress(queue.Empty):
             turns.append(self._waiting.get(timeout=wait))
             while True:
-                ends = shown + collect_seconds(self._lag())
+                ends = shown + self._collect_seconds()
                 wait = (ends if deadline is None else min(ends, deadline)) - time.monotonic()
                 patient = wait > 0 and all(turn is not None and turn.done is None for turn in turns)
                 turns.append(self._waiting.get(timeout=wait) if patient else self._waiting.get_nowait())
@@ -66,6 +68,6 @@ class Inbox:
         return turns
 
 
-def collect_seconds(lag: float) -> float:
-    """How long text gathers in a process that is so late."""
-    return min(MOST_SECONDS, max(LEAST_SECONDS, _LAGS * lag))
+def collect_seconds(writers: int, lag: float) -> float:
+    """How long text gathers while so many drafts are written, in a process whose tasks wake up so late, in seconds."""
+    return min(MOST_SECONDS, max(LEAST_SECONDS, writers / _PIECES_PER_SECOND, _LAGS * lag))

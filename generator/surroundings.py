@@ -29,7 +29,7 @@ Publish = Callable[[str, str, dict[str, Any]], None]
 class Surroundings:
     """`publish(draft, event, body)` reaches every connection that has the draft open, and never blocks.
     `reacted(since_edit, since_hold)` counts how long a model took to answer an edit, in seconds.
-    `lag` says how late a task that sleeps wakes up just now, in seconds: how busy this process is.
+    `collect_seconds` says how long text of models gathers just now.
     `compute` runs a function that may take long, while others are served."""
 
     committer: Committer
@@ -42,7 +42,7 @@ class Surroundings:
     expect: Callable[[str], Future[AlternativesReady]]
     stored_updates: Callable[[str, int, int, int], list[Update]]
     reacted: Callable[[float, float], None]
-    lag: Callable[[], float]
+    collect_seconds: Callable[[], float]
 
     def entry(self, mode: str, name: str) -> Entry:
         """The menu's entry, if it can write. Raises SessionError."""

@@ -16,6 +16,7 @@ import pytest
 from generator import log_tail
 from generator.committer import Committer
 from generator.errors import SessionError
+from generator.inbox import LEAST_SECONDS
 from generator.menu import Menu
 from generator.messages import Budget, Set
 from generator.model_hub import Hub
@@ -36,7 +37,7 @@ class Room:
 
     def __init__(self, path: Path, threads: ThreadPoolExecutor) -> None:
         self.threads, self.heard, self.told = threads, list[tuple[str, dict[str, Any]]](), list[Any]()
-        self.lag = 0.0
+        self.collect_seconds = LEAST_SECONDS
         self.store = Store(path / "stories.db")
         head = new_head(Settings("Fake", {}, None), Spans.of(4, USER))
         self.store.create_story(
@@ -55,7 +56,7 @@ class Room:
             expect=lambda request: Future(),
             stored_updates=self.store.updates,
             reacted=Mock(),
-            lag=lambda: self.lag,
+            collect_seconds=lambda: self.collect_seconds,
         )
         self.session = Session(self.store.load("d"), self.around)
         self.actor = self.session._actor
@@ -145,16 +146,13 @@ def test_a_page_says_often_what_it_has_seen_but_the_engine_hears_only_of_credit_
     assert room.told[-1] == Budget("d", epoch, written)
 
 
-def test_model_text_gathers_while_the_server_is_busy_but_waits_for_no_edit(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("generator.inbox.collect_seconds", lambda lag: lag)
+def test_model_text_gathers_while_the_server_is_busy_but_waits_for_no_edit(room: Room) -> None:
     pause = threading.Event()
     room.actor.ask(lambda: Start(None, 1, 0.0), dict)
     room.write(" upon")
     while not room.updates:
         pause.wait(0.001)
-    room.lag = 1000.0
+    room.collect_seconds = 1000.0
     for text in (" a", " time", " there"):
         room.write(text)
         pause.wait(0.05)
@@ -173,15 +171,14 @@ def wait_for_credit(room: Room) -> None:
     assert room.told[-1] == Budget("d", room.actor.state.epoch, room.actor.state.granted)
 
 
-def test_a_hold_that_ends_while_text_gathers_is_over(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("generator.inbox.collect_seconds", lambda lag: lag)
+def test_a_hold_that_ends_while_text_gathers_is_over(room: Room) -> None:
     room.actor.ask(lambda: Viewed("c", 0, time.monotonic()), dict)
     room.actor.ask(lambda: Start(None, 1, time.monotonic()), dict)
     epoch = room.actor.state.epoch
     room.write(" upon")
     assert room.edit(0, ChangeSet.insert(4, 0, "X"), at=time.monotonic()).result(10) == 2
     assert room.actor.state.granted == 0
-    room.lag = 1000.0
+    room.collect_seconds = 1000.0
     room.actor.post(lambda: Wrote(epoch, " a", (Token(1, 2, -1.0),), "t"))
     wait_for_credit(room)
 
