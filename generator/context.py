@@ -62,17 +62,18 @@ def _pieces(state: DraftState, start: int, end: int) -> tuple[Piece, ...]:
 def _merged(state: DraftState, start: int, end: int) -> Iterator[Piece]:
     """Neighbours of the same kind as one piece: an edit then changes as few tokens as it can."""
     for tokenizer, group in groupby(state.spans.slice(start, end), key=_kind):
-        end, tokens = start, list[Token]()
+        stop, tokens = start, list[Token]()
         for span in group:
-            end += span.length
+            stop += span.length
             tokens += span.tokens
-        text = state.text[start:end]
-        yield Piece(text, tuple([token.id for token in tokens]), tuple([token.length for token in tokens]), tokenizer)
-        start = end
+        text = state.text[start:stop]
+        ids, lengths = tuple([token.id for token in tokens]), tuple([token.length for token in tokens])
+        yield Piece(text, ids, lengths, tokenizer or "")
+        start = stop
 
 
-def _kind(span: Span) -> str:
-    return span.tokenizer if span.tokens else ""
+def _kind(span: Span) -> str | None:
+    return span.tokenizer if span.tokens else None
 
 
 def _healed(pieces: Sequence[Piece]) -> Iterator[Piece]:

@@ -47,7 +47,7 @@ class Inbox:
 
     def take(self, shown: float, deadline: float | None, due: float | None) -> list[Turn | None]:
         """The turns that come until `due`, with those that follow soon if nobody waits for an answer: so long after
-        text was last `shown`, until the `deadline` at most. None after the time there are none."""
+        text was last `shown`, until the `deadline` at most. No turns if none came by then."""
         wait = None if due is None else max(0.0, due - time.monotonic())
         turns: list[Turn | None] = []
         with suppress(queue.Empty):

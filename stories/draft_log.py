@@ -131,9 +131,9 @@ def write_snapshot(connection: sqlite3.Connection, key: int, revision: int, text
     )
     block = revision - revision % SNAPSHOT_SPACING
     connection.execute(
-        "DELETE FROM snapshot WHERE draft = ?1 AND revision < ?2 AND revision >"
-        " (SELECT min(revision) FROM snapshot WHERE draft = ?1 AND revision >= ?3)",
-        (key, revision, block),
+        "DELETE FROM snapshot WHERE draft = :draft AND revision < :newest AND revision >"
+        " (SELECT min(revision) FROM snapshot WHERE draft = :draft AND revision >= :block)",
+        {"draft": key, "newest": revision, "block": block},
     )
 
 

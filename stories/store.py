@@ -254,10 +254,10 @@ class Store:
     def _keep(self, standings: Sequence[_Standing]) -> None:
         # By key in an object, which is looked up; UPDATE FROM would be plainer, but SQLite has it since 3.33 only.
         columns = ("revision", "unfolded", "head", "model")
-        values = (f"{name} = json_extract(?1, '$.\"' || key || '\"[{at}]')" for at, name in enumerate(columns))
+        values = (f"{name} = json_extract(:given, '$.\"' || key || '\"[{at}]')" for at, name in enumerate(columns))
         self._connection.execute(
-            f"UPDATE draft SET {', '.join(values)} WHERE key IN (SELECT json_each.key FROM json_each(?1))",
-            (json_text({at.key: (at.revision, at.unfolded, at.head, at.model) for at in standings}),),
+            f"UPDATE draft SET {', '.join(values)} WHERE key IN (SELECT json_each.key FROM json_each(:given))",
+            {"given": json_text({at.key: (at.revision, at.unfolded, at.head, at.model) for at in standings})},
         )
         self._connection.execute(
             "UPDATE story SET updated = ? WHERE id IN (SELECT value FROM json_each(?))",

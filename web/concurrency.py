@@ -20,7 +20,7 @@ THREADING = "threading"
 
 # SQLite lets go of the interpreter at every statement; in a busy process the thread that stores would then wait for it
 # up to five milliseconds each time, as Python has it, and all whose edits are in that commit with it. A commit lets go
-# some eight times; that it comes back at once costs the loop less than those who wait.
+# some eight times.
 _SWITCH_SECONDS = 0.00005
 
 P = ParamSpec("P")

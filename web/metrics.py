@@ -15,6 +15,7 @@ _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REACTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0)
 _PROBE_SECONDS, _PROBES = 0.1, 50
+_CLOCK_TICK_SECONDS = 0.016
 _SUSPENDED_SECONDS = 1.0  # who is later had the lid closed
 
 
@@ -108,7 +109,8 @@ class Metrics:
 
     def slept(self, late: float) -> None:
         """A task that slept woke up so many seconds late."""
-        self.hub_lag.observe(max(0.0, late))
+        late = max(0.0, late)
+        self.hub_lag.observe(late)
         self._late.append(min(late, _SUSPENDED_SECONDS))
-        # Some systems wake nobody on time, however little there is to do.
-        self.lag += (self._late[-1] - min(self._late) - self.lag) / 4
+        # Some systems wake nobody before their clock's next tick, however little there is to do.
+        self.lag += (self._late[-1] - min(*self._late, _CLOCK_TICK_SECONDS) - self.lag) / 4

@@ -148,9 +148,12 @@ def test_a_page_says_often_what_it_has_seen_but_the_engine_hears_only_of_credit_
 
 def test_model_text_gathers_while_the_server_is_busy_but_waits_for_no_edit(room: Room) -> None:
     pause = threading.Event()
+    room.actor.ask(lambda: Viewed("c", 0, 0.0), dict)
     room.actor.ask(lambda: Start(None, 1, 0.0), dict)
     room.write(" upon")
+    deadline = time.monotonic() + 30
     while not room.updates:
+        assert time.monotonic() < deadline
         pause.wait(0.001)
     room.collect_seconds = 1000.0
     for text in (" a", " time", " there"):
@@ -176,7 +179,8 @@ def test_a_hold_that_ends_while_text_gathers_is_over(room: Room) -> None:
     room.actor.ask(lambda: Start(None, 1, time.monotonic()), dict)
     epoch = room.actor.state.epoch
     room.write(" upon")
-    assert room.edit(0, ChangeSet.insert(4, 0, "X"), at=time.monotonic()).result(10) == 2
+    # Held for so much longer that it still is when the stale text comes.
+    assert room.edit(0, ChangeSet.insert(4, 0, "X"), at=time.monotonic() + 1).result(10) == 2
     assert room.actor.state.granted == 0
     room.collect_seconds = 1000.0
     room.actor.post(lambda: Wrote(epoch, " a", (Token(1, 2, -1.0),), "t"))

@@ -18,7 +18,7 @@ def test_the_busier_the_server_the_longer_text_gathers(writers: int, others: int
     assert collect_seconds(50, 0.0005) == collect_seconds(1, 0.02) == MOST_SECONDS
 
 
-@given(st.floats(0, 0.02))
+@given(st.floats(0, 0.016))
 def test_who_wakes_late_by_nature_is_not_busy(always: float) -> None:
     metrics = Metrics()
     for _ in range(100):
@@ -30,6 +30,13 @@ def test_who_wakes_late_by_nature_is_not_busy(always: float) -> None:
     for _ in range(30):
         metrics.slept(always)
     assert collect_seconds(1, metrics.lag) == LEAST_SECONDS
+
+
+def test_who_is_always_late_because_there_is_much_to_do_is_busy() -> None:
+    metrics = Metrics()
+    for _ in range(100):
+        metrics.slept(0.05)
+    assert collect_seconds(1, metrics.lag) == MOST_SECONDS
 
 
 def test_a_laptop_that_slept_is_not_busy_for_long() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.messages import Command, Event, MalformedMessage, ModelSpec, Ping, Set, decode, encode
+from generator.messages import Command, Event, Load, MalformedMessage, ModelSpec, Ping, Set, decode, encode
 from generator.sampling_settings import SamplingSettings
 
 SAMPLING = st.builds(
@@ -28,6 +28,11 @@ MESSAGES = st.one_of(*(st.from_type(kind) for kind in (*get_args(Command), *get_
 @given(MESSAGES)
 def test_a_message_survives_its_json_form(message: Command | Event) -> None:
     assert decode(json.loads(json.dumps(encode(message)))) == message
+
+
+def test_what_is_as_usual_is_not_said() -> None:
+    """A context of hundreds of pieces is sent at every keystroke."""
+    assert encode(Load(ModelSpec("fake", "x"))) == {"kind": "load", "model": {"source": "fake", "location": "x"}}
 
 
 @given(MESSAGES, st.data())
