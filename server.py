@@ -126,8 +126,8 @@ def _serve(
     }
     make_engine = functools.partial(EngineClient, ENGINE_COMMAND, boot)
     compute = concurrency.one_at_a_time(mode)
-    metrics = app.metrics
-    desk = Desk(store, menu, run_blocking, app.publish, make_engine, metrics.reacted, lambda: metrics.lag, compute)
+    lag = app.lag
+    desk = Desk(store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted, lambda: lag.seconds, compute)
     app.connect(desk, Library(store, menu, run_blocking, desk), menu)
     app.start_tasks()
     retention = Retention(store, run_blocking, desk, settings.keep_days)

@@ -22,6 +22,7 @@ from web.broadcaster import Broadcaster
 from web.errors import UNEXPECTED, error_body, status_of
 from web.guards import EdgeGuard, WsgiApp, own_origins
 from web.health import health
+from web.lag import Lag
 from web.metrics import Metrics
 from web.namespace import EVENTS, StoryNamespace
 from web.owner import Owners
@@ -62,6 +63,7 @@ class WebApp:
         self._edge = edge
         self._is_stopping = False
         self.metrics = Metrics()
+        self.lag = Lag(self.metrics.hub_lag.observe)
         self.flask = Flask("storygen", root_path=str(edge.root), static_folder=None)
         self.flask.url_map.merge_slashes = False  # it would answer with a redirect to another path
         self.flask.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
@@ -99,7 +101,7 @@ class WebApp:
 
     def start_tasks(self) -> None:
         """What runs beside the requests: the lag probe, and what looks every two seconds."""
-        self._socketio.start_background_task(self.metrics.probe_lag, self._socketio.sleep)
+        self._socketio.start_background_task(self.lag.probe, self._socketio.sleep)
         self._socketio.start_background_task(self._tick_for_ever)
 
     def close_connections(self) -> None:

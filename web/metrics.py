@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
@@ -14,9 +12,6 @@ from prometheus_client.registry import Collector
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REACTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0)
-_PROBE_SECONDS, _PROBES = 0.1, 50
-_CLOCK_TICK_SECONDS = 0.016
-_SUSPENDED_SECONDS = 1.0  # who is later had the lid closed
 
 
 _GAUGES = {
@@ -48,8 +43,6 @@ class Metrics:
     """One registry per server, so that tests can have several in a process."""
 
     def __init__(self) -> None:
-        self.lag = 0.0  # how late sleeping tasks wake up, in seconds: on average, the last times counting most
-        self._late = deque[float](maxlen=_PROBES)
         self.registry = registry = CollectorRegistry()
         self.hub_lag = Histogram(
             "story_hub_lag_seconds", "How late a sleeping task wakes up", registry=registry, buckets=_LAG_BUCKETS
@@ -99,18 +92,3 @@ class Metrics:
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
-
-    def probe_lag(self, sleep: Callable[[float], None]) -> None:
-        """Measure for ever how late `sleep` returns; everybody waits as long as this does."""
-        while True:
-            begin = time.perf_counter()
-            sleep(_PROBE_SECONDS)
-            self.slept(time.perf_counter() - begin - _PROBE_SECONDS)
-
-    def slept(self, late: float) -> None:
-        """A task that slept woke up so many seconds late."""
-        late = max(0.0, late)
-        self.hub_lag.observe(late)
-        self._late.append(min(late, _SUSPENDED_SECONDS))
-        # Some systems wake nobody before their clock's next tick, however little there is to do.
-        self.lag += (self._late[-1] - min(*self._late, _CLOCK_TICK_SECONDS) - self.lag) / 4

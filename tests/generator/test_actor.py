@@ -128,9 +128,9 @@ def test_a_page_says_often_what_it_has_seen_but_the_engine_hears_only_of_credit_
     room.actor.ask(lambda: Viewed("c", 0, 0.0), dict)
     room.actor.ask(lambda: Viewed("another", 0, 0.0), dict)
     room.actor.ask(lambda: Start(None, 1, 0.0), dict)
+    epoch = room.actor.state.epoch
     for written in range(10, 1_000, 10):
-        epoch = room.actor.state.epoch
-        room.actor.post(lambda: Wrote(epoch, "x" * 10, (Token(1, 1, -1.0),) * 10, "t"))  # noqa: B023
+        room.actor.post(lambda: Wrote(epoch, "x" * 10, (Token(1, 1, -1.0),) * 10, "t"))
         revision = room.actor.ask(lambda: Tick(0.0), lambda: room.actor.state.revision)
         before = room.actor.num_turns
         session.seen("c", revision)

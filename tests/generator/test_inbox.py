@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.inbox import LEAST_SECONDS, MOST_SECONDS, collect_seconds
-from web.metrics import Metrics
+from web.lag import Lag
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.floats(0, 10), st.floats(0, 10))
@@ -20,27 +20,27 @@ def test_the_busier_the_server_the_longer_text_gathers(writers: int, others: int
 
 @given(st.floats(0, 0.016))
 def test_who_wakes_late_by_nature_is_not_busy(always: float) -> None:
-    metrics = Metrics()
+    lag = Lag(lambda late: None)
     for _ in range(100):
-        metrics.slept(always)
-    assert collect_seconds(1, metrics.lag) == LEAST_SECONDS
+        lag.slept(always)
+    assert collect_seconds(1, lag.seconds) == LEAST_SECONDS
     for _ in range(10):
-        metrics.slept(always + 0.02)
-    assert collect_seconds(1, metrics.lag) > 0.9 * MOST_SECONDS
+        lag.slept(always + 0.02)
+    assert collect_seconds(1, lag.seconds) > 0.9 * MOST_SECONDS
     for _ in range(30):
-        metrics.slept(always)
-    assert collect_seconds(1, metrics.lag) == LEAST_SECONDS
+        lag.slept(always)
+    assert collect_seconds(1, lag.seconds) == LEAST_SECONDS
 
 
 def test_who_is_always_late_because_there_is_much_to_do_is_busy() -> None:
-    metrics = Metrics()
+    lag = Lag(lambda late: None)
     for _ in range(100):
-        metrics.slept(0.05)
-    assert collect_seconds(1, metrics.lag) == MOST_SECONDS
+        lag.slept(0.05)
+    assert collect_seconds(1, lag.seconds) == MOST_SECONDS
 
 
 def test_a_laptop_that_slept_is_not_busy_for_long() -> None:
-    metrics = Metrics()
+    lag = Lag(lambda late: None)
     for late in (0.0, 3600.0, *[0.0] * 30):
-        metrics.slept(late)
-    assert collect_seconds(1, metrics.lag) == LEAST_SECONDS
+        lag.slept(late)
+    assert collect_seconds(1, lag.seconds) == LEAST_SECONDS

@@ -132,13 +132,17 @@ class Crowd:
             page.settle()
             reached[page.draft] = page.ask("pause")["revision"]
         for page in self.pages:
-            page.wait_until(lambda page=page: page.revision >= reached[page.draft])  # type: ignore[misc]
+            _follow_to(page, reached[page.draft])
             texts[page.draft] = page.text
             lost += sum(page.text.count(letter) != 1 for letter in self.typed[page.draft])
         for other in self.onlookers:
             other.catch_up(reached[other.draft])
             divergent += other.text != texts[other.draft]
         return lost, divergent
+
+
+def _follow_to(page: LivePage, revision: int) -> None:
+    page.wait_until(lambda: page.revision >= revision)
 
 
 def _body(message: str) -> Json:
