@@ -1,24 +1,20 @@
 """Context: what of a draft the model is to see, as pieces for the engine.
 
-Owns the choice of the stretch that is sent and what of it goes as token ids. Pure. Knows nothing of
-tokenizers or windows in tokens: it reckons with `UNITS_PER_TOKEN`, more than any text needs on average.
+Owns the choice of the stretch that is sent. Pure. Knows nothing of tokenizers or windows in tokens: it
+reckons with `UNITS_PER_TOKEN`, more than any text needs on average.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, zip_longest
 
-from generator.messages import Piece
+from generator.messages import TYPED, Piece
 from stories.draft import DraftState
 from stories.spans import Span
-from stories.update import Token
 from stories.utf16 import splits_pair
 
 UNITS_PER_TOKEN = 8
 DEFAULT_WINDOW = 1024
-MAX_HEALED_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,48 +52,48 @@ def _word_start(text: str, at: int) -> int:
 
 
 def _pieces(state: DraftState, start: int, end: int) -> tuple[Piece, ...]:
-    return tuple(_healed(list(_merged(state, start, end))))
+    """What lies there, in pieces of one vocabulary each."""
+    pieces, at = list[Piece](), start
+    columns = _Columns()
+    for span in state.spans.slice(start, end):
+        if not columns.take(span):
+            pieces.append(columns.piece(state.text, at))
+            at += columns.length
+            columns = _Columns()
+            columns.take(span)
+    if columns.ids:
+        pieces.append(columns.piece(state.text, at))
+    return tuple(pieces)
 
 
-def _merged(state: DraftState, start: int, end: int) -> Iterator[Piece]:
-    """Neighbours of the same kind as one piece: an edit then changes as few tokens as it can."""
-    for tokenizer, group in groupby(state.spans.slice(start, end), key=_kind):
-        stop, tokens = start, list[Token]()
-        for span in group:
-            stop += span.length
-            tokens += span.tokens
-        text = state.text[start:stop]
-        ids, lengths = tuple([token.id for token in tokens]), tuple([token.length for token in tokens])
-        yield Piece(text, ids, lengths, tokenizer or "")
-        start = stop
+class _Columns:
+    """The tokens of neighbouring spans, and how long the text is in which there are none."""
 
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self._lengths: list[int] = []
+        self._tokenizer = ""
 
-def _kind(span: Span) -> str | None:
-    return span.tokenizer if span.tokens else None
+    @property
+    def length(self) -> int:
+        return sum(self._lengths)
 
+    def take(self, span: Span) -> bool:
+        """Whether the span goes with what is there: not if it has tokens of another vocabulary."""
+        if not span.ids:
+            if self.ids and self.ids[-1] == TYPED:
+                self._lengths[-1] += span.length
+            else:
+                self.ids.append(TYPED)
+                self._lengths.append(span.length)
+            return True
+        if self._tokenizer not in ("", span.tokenizer):
+            return False
+        self._tokenizer = span.tokenizer
+        self.ids += span.ids
+        self._lengths += span.lengths
+        return True
 
-def _healed(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """Where typed text goes on with a model's word, the word's tokens go as text, to be tokenized as one word."""
-    held = ""
-    for piece, after in zip_longest(pieces, pieces[1:]):
-        if not piece.ids:
-            yield Piece(held + piece.text)
-            held = ""
-        elif after is None or after.ids or after.text[:1].isspace():
-            yield piece
-        else:
-            kept = _whole_words(piece)
-            if kept.ids:
-                yield kept
-            held = piece.text[len(kept.text) :]
-
-
-def _whole_words(piece: Piece) -> Piece:
-    """The piece without its last, unfinished word, or the whole piece where that word is many tokens long."""
-    count, length = len(piece.ids), len(piece.text)
-    for _ in range(min(MAX_HEALED_TOKENS, count)):
-        count -= 1
-        length -= piece.lengths[count]
-        if piece.text[length : length + 1].isspace() and piece.lengths[count]:
-            return Piece(piece.text[:length], piece.ids[:count], piece.lengths[:count], piece.tokenizer)
-    return piece
+    def piece(self, text: str, start: int) -> Piece:
+        text = text[start : start + self.length]
+        return Piece(text, tuple(self.ids), tuple(self._lengths), self._tokenizer) if self._tokenizer else Piece(text)

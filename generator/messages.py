@@ -40,10 +40,17 @@ class Premise:
     prompt: str
 
 
+TYPED = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of context. `ids` and their `lengths` (one per id, summing to the text) are there when a
-    model wrote the text and nobody touched it; they hold only for the vocabulary named `tokenizer`."""
+    """A stretch of context. `ids` are the tokens that a model wrote and nobody touched, and `TYPED` wherever there is
+    other text; `lengths`, one per id, sum to the text. They hold only for the vocabulary named `tokenizer`.
+
+    Without ids all of it is other text. Columns, since a context is sent at every keystroke: what somebody edited
+    everywhere is made of hundreds of stretches.
+    """
 
     text: str
     ids: tuple[int, ...] = ()

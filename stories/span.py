@@ -6,7 +6,7 @@ relative to the span.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stories.update import Token
@@ -21,38 +21,53 @@ class InvalidSpans(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`tokens`, if there are any, make up all of the span, in the vocabulary named `tokenizer`.
+    """The tokens, if there are any, make up all of the span, in the vocabulary named `tokenizer`: their `ids`, how many
+    units each is long, and the logarithms of their probabilities.
 
-    Zero-length tokens belong to the token that follows them.
+    In columns, since they are joined, cut and sent at every keystroke. Zero-length tokens belong to the token that
+    follows them.
     """
 
     length: int
     author: str
-    tokens: tuple[Token, ...] = ()
+    ids: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
     tokenizer: str = ""
+
+    @classmethod
+    def of_tokens(cls, author: str, tokens: Sequence[Token], tokenizer: str) -> Span:
+        ids, lengths, logprobs = zip(*((token.id, token.length, token.logprob) for token in tokens), strict=True)
+        return cls(sum(lengths), author, ids, lengths, logprobs, tokenizer)
 
     def joined(self, other: Span) -> Span | None:
         """This span and the `other`, which follows it, as one; None where they have to stay two."""
-        tokens = bool(self.tokens)
-        if self.author != other.author or self.tokenizer != other.tokenizer or tokens != bool(other.tokens):
+        if self.author != other.author or self.tokenizer != other.tokenizer or bool(self.ids) != bool(other.ids):
             return None
-        if len(self.tokens) + len(other.tokens) > MAX_TOKENS:
+        if len(self.ids) + len(other.ids) > MAX_TOKENS:
             return None
-        return Span(self.length + other.length, self.author, self.tokens + other.tokens, self.tokenizer)
+        ids, lengths = self.ids + other.ids, self.lengths + other.lengths
+        return Span(
+            self.length + other.length, self.author, ids, lengths, self.logprobs + other.logprobs, self.tokenizer
+        )
 
     def split(self) -> Iterator[Span]:
-        """This span in parts of at most `MAX_TOKENS` tokens; nothing if it is empty."""
-        if len(self.tokens) <= MAX_TOKENS:
+        """This span in parts of at most `MAX_TOKENS` tokens; nothing if it is empty.
+
+        Raises InvalidSpans where more tokens than that make up nothing: there is no place to cut.
+        """
+        if len(self.ids) <= MAX_TOKENS:
             if self.length:
                 yield self
             return
         start = 0
-        while start < len(self.tokens):
+        while start < len(self.ids):
             end = start + MAX_TOKENS
-            while end < len(self.tokens) and self.tokens[end - 1].length == 0:
+            while end < len(self.ids) and self.lengths[end - 1] == 0:
                 end -= 1
-            tokens = self.tokens[start:end]
-            yield Span(sum(token.length for token in tokens), self.author, tokens, self.tokenizer)
+            if end == start:
+                raise InvalidSpans("a span of many tokens that make up nothing")
+            yield self._of(start, end)
             start = end
 
     def part(self, start: int, end: int) -> Iterator[Span]:
@@ -64,9 +79,14 @@ class Span:
         if first_start > start:
             yield Span(first_start - start, self.author)
         if first < last:
-            yield Span(last_end - first_start, self.author, self.tokens[first:last], self.tokenizer)
+            yield self._of(first, last)
         if end > last_end:
             yield Span(end - last_end, self.author)
+
+    def _of(self, first: int, last: int) -> Span:
+        """The tokens from `first` to `last`."""
+        ids, lengths, logprobs = self.ids[first:last], self.lengths[first:last], self.logprobs[first:last]
+        return Span(sum(lengths), self.author, ids, lengths, logprobs, self.tokenizer)
 
     def _whole_tokens(self, start: int, end: int) -> tuple[int, int, int, int]:
         """Index and offset of the first token that lies wholly between, and of what follows the last.
@@ -75,30 +95,27 @@ class Span:
         """
         first, first_start, last, last_end = 0, start, 0, start
         group, at = 0, 0  # the token at hand, with the zero-length ones before it, and its offset
-        for index, token in enumerate(self.tokens):
-            if not token.length:
+        for index, length in enumerate(self.lengths):
+            if not length:
                 continue
-            if start <= at and at + token.length <= end:
+            if start <= at and at + length <= end:
                 if last == 0:
                     first, first_start = group, at
-                last, last_end = index + 1, at + token.length
-            group, at = index + 1, at + token.length
+                last, last_end = index + 1, at + length
+            group, at = index + 1, at + length
         if last and last_end == self.length:
-            last = len(self.tokens)  # zero-length tokens that nothing follows
+            last = len(self.lengths)  # zero-length tokens that nothing follows
         return first, first_start, last, last_end
 
     def to_json(self) -> list[object]:
         """`[length, author]` or `[length, author, tokenizer, ids, lengths, logprobs]`."""
-        if not self.tokens:
+        if not self.ids:
             return [self.length, self.author]
-        ids = [token.id for token in self.tokens]
-        lengths = [token.length for token in self.tokens]
-        logprobs = [token.logprob for token in self.tokens]
-        return [self.length, self.author, self.tokenizer, ids, lengths, logprobs]
+        return [self.length, self.author, self.tokenizer, self.ids, self.lengths, self.logprobs]
 
     @classmethod
     def from_json(cls, value: object) -> Span:
-        """The inverse of `to_json`. Raises InvalidSpans."""
+        """The inverse of `to_json`, by way of JSON or not. Raises InvalidSpans."""
         if not isinstance(value, list) or len(value) not in (2, 6):
             raise InvalidSpans("a span is a list of two or six parts")
         length, author = value[:2]
@@ -106,21 +123,23 @@ class Span:
             raise InvalidSpans("a span has a positive length and an author")
         if len(value) == 2:
             return cls(length, author)
-        tokenizer, ids, lengths, logprobs = value[2:]
+        tokenizer, *columns = value[2:]
         if not isinstance(tokenizer, str):
             raise InvalidSpans("the vocabulary of a span has a name")
-        tokens = _tokens(ids, lengths, logprobs)
-        if not tokens or len(tokens) > MAX_TOKENS or sum(token.length for token in tokens) != length:
+        ids, lengths, logprobs = _columns(columns)
+        if not ids or len(ids) > MAX_TOKENS or sum(lengths) != length:
             raise InvalidSpans("the tokens of a span do not make up its length")
-        return cls(length, author, tokens, tokenizer)
+        return cls(length, author, ids, lengths, logprobs, tokenizer)
 
 
-def _tokens(ids: object, lengths: object, logprobs: object) -> tuple[Token, ...]:
-    if not (isinstance(ids, list) and isinstance(lengths, list) and isinstance(logprobs, list)):
+def _columns(columns: Sequence[object]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]:
+    """Ids, lengths and logprobs."""
+    if not all(isinstance(column, list | tuple) for column in columns):
         raise InvalidSpans("the tokens of a span are three lists")
+    ids, lengths, logprobs = (tuple(column) for column in columns if isinstance(column, list | tuple))
     if not len(ids) == len(lengths) == len(logprobs):
         raise InvalidSpans("the tokens of a span are three lists of one length")
     whole = all(type(number) is int and number >= 0 for number in (*ids, *lengths))
     if not whole or not all(type(logprob) in (int, float) for logprob in logprobs):
         raise InvalidSpans("the tokens of a span are numbers")
-    return tuple(map(Token, ids, lengths, map(float, logprobs)))
+    return ids, lengths, tuple(map(float, logprobs))

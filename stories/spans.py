@@ -40,7 +40,7 @@ class Spans:
 
     @property
     def model_tokens(self) -> int:
-        return sum(len(span.tokens) for span in self._spans)
+        return sum(len(span.ids) for span in self._spans)
 
     def apply(self, update: Update) -> Spans:
         """The spans after `update`: what it inserts is by its author, or by its `authors` where it has them.
@@ -160,8 +160,9 @@ def _inserted(update: Update) -> Spans:
     """The spans of all that `update` inserts, in order."""
     total = sum(len(insert) for _, insert in update.changes.sections if insert)
     if update.tokens:
-        spans = _gather([Span(total, update.author, update.tokens, update.tokenizer)] if total else [])
-        correct = sum(token.length for token in update.tokens) == total
+        written = Span.of_tokens(update.author, update.tokens, update.tokenizer)
+        spans = _gather([written] if total else [])
+        correct = written.length == total
     else:
         runs = update.authors or ((total, update.author),)
         spans = Spans.of_runs(runs)

@@ -5,14 +5,18 @@ Owns tokenizing pieces and choosing the base for a new context. Knows nothing of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Sequence as AnySequence
+from itertools import accumulate
 
-from generator.engine.vocabulary import Tokens, Vocabulary, units
+from generator.engine.vocabulary import WORD, Tokens, Vocabulary, units
 from generator.engine.window import Window, find_start
-from generator.messages import Piece, Premise
+from generator.messages import TYPED, Piece, Premise
 
 # No text is read further back than this many characters per token of the window: far more than tokens span.
 _CHARACTERS_PER_TOKEN = 32
+# Longer words of a model's are left as they are where somebody goes on with them.
+_MAX_HEALED_TOKENS = 8
 
 
 class PremiseTooLarge(ValueError):
@@ -60,43 +64,70 @@ def build_window(
 def read_tail(vocabulary: Vocabulary, pieces: AnySequence[Piece], wanted: int) -> tuple[Tokens, int]:
     """The tokens of the last pieces, read backwards until there are more than `wanted`, and the units left out."""
     found: list[Tokens] = []
-    count, skipped = 0, 0
-    for piece in reversed(pieces):
-        if count > wanted:
-            skipped += units(piece.text)
-            continue
-        tokens, cut = _tokens_of(vocabulary, piece, wanted)
+    count = 0
+    for tokens in _stretches(vocabulary, pieces, wanted * _CHARACTERS_PER_TOKEN):
         found.append(tokens)
         count += len(tokens.ids)
-        if cut:
-            skipped += cut
-            count = wanted + 1
-    found.reverse()
-    return Tokens([i for part in found for i in part.ids], [n for part in found for n in part.lengths]), skipped
+        if count > wanted:
+            break
+    ids, lengths = list[int](), list[int]()
+    for tokens in reversed(found):
+        ids += tokens.ids
+        lengths += tokens.lengths
+    return Tokens(ids, lengths), sum(units(piece.text) for piece in pieces) - sum(lengths)
 
 
-def _tokens_of(vocabulary: Vocabulary, piece: Piece, wanted: int) -> tuple[Tokens, int]:
-    if _ids_hold(vocabulary, piece):
-        return Tokens(list(piece.ids), list(piece.lengths)), 0
-    text = piece.text
-    cut = 0
-    if len(text) > wanted * _CHARACTERS_PER_TOKEN:
-        cut = max(
-            text.find(" ", len(text) - wanted * _CHARACTERS_PER_TOKEN), len(text) - wanted * _CHARACTERS_PER_TOKEN
-        )
-    return vocabulary.tokenize(text[cut:]), units(text[:cut])
+def _stretches(vocabulary: Vocabulary, pieces: AnySequence[Piece], most: int) -> Iterator[Tokens]:
+    """The tokens of one stretch after the other, from the last one on; what a model wrote keeps its own.
+
+    Of a text of more than `most` characters only its end is read, and nothing before it."""
+    for piece in reversed(pieces):
+        ids, lengths = _columns(vocabulary, piece)
+        written = piece.text.encode("utf-16-le", "surrogatepass")
+        ends = [0, *accumulate(lengths)]
+        last = len(ids)
+        for mark in reversed([index for index, token_id in enumerate(ids) if token_id == TYPED]):
+            yield Tokens(list(ids[mark + 1 : last]), list(lengths[mark + 1 : last]))
+            text, last = _text(written, ends[mark], ends[mark + 1]), mark
+            if not text[:1].isspace() and (start := _word_start(vocabulary, ids, mark)) < mark:
+                text, last = _text(written, ends[start], ends[mark + 1]), start
+            if len(text) > most:
+                yield vocabulary.tokenize(text[max(text.find(" ", len(text) - most), len(text) - most) :])
+                return
+            yield vocabulary.tokenize(text)
+        yield Tokens(list(ids[:last]), list(lengths[:last]))
 
 
-def _ids_hold(vocabulary: Vocabulary, piece: Piece) -> bool:
-    """Whether the ids are of this vocabulary and can be what wrote the text."""
-    return (
-        bool(piece.ids)
+def _columns(vocabulary: Vocabulary, piece: Piece) -> tuple[AnySequence[int], AnySequence[int]]:
+    """Ids and lengths, if they are of this vocabulary and can be what wrote the text; else it is as good as typed."""
+    ids, lengths = piece.ids, piece.lengths
+    if (
+        ids
         and piece.tokenizer == vocabulary.fingerprint
-        and len(piece.ids) == len(piece.lengths)
-        and all(0 <= token_id < len(vocabulary.token_bytes) for token_id in piece.ids)
-        and min(piece.lengths) >= 0
-        and sum(piece.lengths) == units(piece.text)
-    )
+        and len(ids) == len(lengths)
+        and min(ids) >= TYPED
+        and max(ids) < len(vocabulary.token_bytes)
+        and min(lengths) >= 0
+        and sum(lengths) == units(piece.text)
+    ):
+        return ids, lengths
+    return (TYPED,), (units(piece.text),)
+
+
+def _text(written: bytes, start: int, end: int) -> str:
+    """The units from `start` to `end`."""
+    return written[2 * start : 2 * end].decode("utf-16-le", "surrogatepass")
+
+
+def _word_start(vocabulary: Vocabulary, ids: AnySequence[int], mark: int) -> int:
+    """Where the model's word begins that the typed text at `mark` goes on with, so that both are tokenized as one.
+    `mark` itself if there is none, or one of many tokens."""
+    for index in range(mark - 1, max(-1, mark - 1 - _MAX_HEALED_TOKENS), -1):
+        if ids[index] == TYPED:
+            break
+        if vocabulary.starts[ids[index]] == WORD:
+            return index
+    return mark
 
 
 def _suffix(vocabulary: Vocabulary, pieces: AnySequence[Piece], wanted: int, reach: int) -> Tokens:

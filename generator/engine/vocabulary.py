@@ -19,6 +19,9 @@ INSIDE, CHARACTER, WORD = 0, 1, 2
 
 # What a text may never contain, and so what a model may never write.
 _FORBIDDEN_BYTES = (b"\r", b"\0")
+# A context comes at every keystroke, with all that somebody typed among what the model wrote: mostly words, which stay
+# as they are. Longer texts change while they are written.
+_WORDS_LENGTH, _KEPT_WORDS, _KEPT_TEXTS = 100, 16384, 128
 # Where a line, a speech or a list begins again: what stands before is no part of a repetition after it.
 _BREAKING_BYTES = (b"\n", b":", b'"', b"*")
 # Bytes that begin no character, and those that begin none of four bytes.
@@ -55,6 +58,8 @@ class Vocabulary:
     blocked_ids: npt.NDArray[np.int64] = field(init=False)
     blocked_but_ends: npt.NDArray[np.int64] = field(init=False)
     breakers: npt.NDArray[np.bool_] = field(init=False)
+    _tokenize_words: Callable[[str], Tokens] = field(init=False)
+    _tokenize_text: Callable[[str], Tokens] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "starts", bytes(_start_of(token) for token in self.token_bytes))
@@ -62,12 +67,16 @@ class Vocabulary:
         object.__setattr__(self, "blocked_ids", np.flatnonzero(self.blocked))
         object.__setattr__(self, "blocked_but_ends", np.setdiff1d(self.blocked_ids, [*self.end_ids]))
         object.__setattr__(self, "breakers", self._find_breakers())
-        object.__setattr__(self, "tokenize", lru_cache(maxsize=512)(self.tokenize))
+        object.__setattr__(self, "_tokenize_words", lru_cache(maxsize=_KEPT_WORDS)(self._tokenize))
+        object.__setattr__(self, "_tokenize_text", lru_cache(maxsize=_KEPT_TEXTS)(self._tokenize))
 
     def tokenize(self, text: str) -> Tokens:
         """`text` as tokens; never as special ones. Results are shared: treat them as read-only."""
         if not text:
             return Tokens([], [])
+        return self._tokenize_words(text) if len(text) <= _WORDS_LENGTH else self._tokenize_text(text)
+
+    def _tokenize(self, text: str) -> Tokens:
         ids, ends = self.encode(text)
         return Tokens(ids, self._lengths_by_bytes(text, ids) or _lengths_by_offsets(text, ends))
 

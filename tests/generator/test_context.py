@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.context import UNITS_PER_TOKEN, context_of, reachable_base
-from generator.messages import Piece
+from generator.messages import TYPED, Piece
 from stories.changes import ChangeSet
 from stories.draft import DraftState
 from stories.update import USER, Token, Update
@@ -18,13 +18,12 @@ from tests.stories.writers import new_state
 WORDS = [" the", " cat", "walk", "ed", ".", "\n\n", " 😀"]
 
 
-def written(state: DraftState, words: list[int]) -> DraftState:
+def written(state: DraftState, words: list[int], tokenizer: str = "tokenizer") -> DraftState:
     for word in words:
         text = to_units(WORDS[word])
         end = len(state.text)
-        update = Update(
-            "model", "model:m", ChangeSet.insert(end, end, text), (Token(word, len(text), -1.0),), "tokenizer"
-        )
+        tokens = (Token(word, len(text), -1.0),)
+        update = Update("model", "model:m", ChangeSet.insert(end, end, text), tokens, tokenizer)
         state = applied(state, update)
     return state
 
@@ -57,18 +56,28 @@ def test_the_pieces_are_the_text_and_ids_stand_for_what_the_model_wrote(
     context = context_of(state, base, window)
     assert "".join(piece.text for piece in context.pieces) == state.text[base:]
     assert state.text[:base].endswith("".join(piece.text for piece in context.before))
+    assert len(context.before) <= 1
+    assert len(context.pieces) <= 1
     for piece in (*context.before, *context.pieces):
         assert piece.text
-        if piece.ids:
-            assert "".join(to_units(WORDS[index]) for index in piece.ids) == piece.text
-            assert sum(piece.lengths) == len(piece.text)
-            assert piece.tokenizer == "tokenizer"
+        assert bool(piece.ids) == bool(piece.tokenizer) == any(index != TYPED for index in piece.ids)
+        at = 0
+        for index, length in zip(piece.ids, piece.lengths, strict=True):
+            assert index == TYPED or to_units(WORDS[index]) == piece.text[at : at + length]
+            at += length
+        assert not piece.ids or at == len(piece.text)
 
 
-def test_a_word_that_a_person_goes_on_with_is_tokenized_as_one_word() -> None:
-    state = written(new_state("A"), [0, 1])
-    state = typed(state, len(state.text), "s sat")
-    assert context_of(state, 0, None).pieces == (Piece("A"), Piece(" the", (0,), (4,), "tokenizer"), Piece(" cats sat"))
+def test_every_vocabulary_has_its_own_piece() -> None:
+    state = written(new_state("A"), [0])
+    state = typed(typed(state, len(state.text), " b"), 0, "c")
+    state = written(written(state, [1], "another"), [2], "another")
+    state = typed(state, len(state.text), "s")
+    assert context_of(state, 0, None).pieces == (
+        Piece("cA the b", (TYPED, 0, TYPED), (2, 4, 2), "tokenizer"),
+        Piece(" catwalks", (1, 2, TYPED), (4, 4, 1), "another"),
+    )
+    assert context_of(new_state("A"), 0, None).pieces == (Piece("A"),)
 
 
 def test_what_is_sent_stays_bounded_at_any_length() -> None:

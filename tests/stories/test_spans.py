@@ -75,13 +75,13 @@ def flat_spans(spans: tuple[Span, ...]) -> Flat:
     result: Flat = []
     for span in spans:
         group: tuple[Token, ...] = ()
-        assert not span.tokens or sum(token.length for token in span.tokens) == span.length
-        for token in span.tokens:
+        assert not span.ids or sum(span.lengths) == span.length
+        for token in map(Token, span.ids, span.lengths, span.logprobs):
             group = (*group, token)
             if token.length:
                 result.append((span.author, token.length, group, span.tokenizer))
                 group = ()
-        if not span.tokens:
+        if not span.ids:
             result += [(span.author, 1, (), "")] * span.length
     return result
 
@@ -109,7 +109,7 @@ def check(spans: Spans, units: list[Unit]) -> None:
     assert [author for length, author in spans.runs() for _ in range(length)] == [unit.author for unit in units]
     assert all(a[1] != b[1] for a, b in pairwise(spans.runs()))
     assert all(a.joined(b) is None for a, b in pairwise(everything))
-    assert spans.model_tokens == sum(len(span.tokens) for span in everything)
+    assert spans.model_tokens == sum(len(span.ids) for span in everything)
     assert spans.last_user_end() == max((at + 1 for at, unit in enumerate(units) if unit.author == USER), default=0)
     assert all(spans.has_author(unit.author) for unit in units)
     assert not spans.has_author("nobody")
@@ -127,31 +127,40 @@ def test_a_long_text_is_made_of_bounded_spans() -> None:
         spans = append(spans, Token(number, 2, -0.5))
     spans = append(spans, *(Token(number, number % 3 and 1, -0.5) for number in range(1000, 2001)))
     parts = spans.slice(0, spans.length)
-    assert max(len(span.tokens) for span in parts) <= 256
+    assert max(len(span.ids) for span in parts) <= 256
     assert len(parts) < 12
-    assert [token.id for span in parts for token in span.tokens] == list(range(2001))
-    assert all(span.tokens[-1].length for span in parts if span.tokens)
+    assert [token_id for span in parts for token_id in span.ids] == list(range(2001))
+    assert all(span.lengths[-1] for span in parts if span.ids)
 
 
 def test_a_token_cut_in_two_takes_the_zero_length_ones_before_it_along() -> None:
     whole, half, rest = Token(1, 2, -1.0), Token(2, 0, -1.0), Token(3, 2, -1.0)
     spans = append(Spans.of(1, USER), whole, half, rest)
     author = "model:m"
-    assert spans.slice(1, 3) == (Span(2, author, (whole,), "v"),)
-    assert spans.slice(3, 5) == (Span(2, author, (half, rest), "v"),)
-    assert spans.slice(2, 5) == (Span(1, author), Span(2, author, (half, rest), "v"))
-    assert spans.slice(1, 4) == (Span(2, author, (whole,), "v"), Span(1, author))
+
+    def of_tokens(*tokens: Token) -> Span:
+        return Span.of_tokens(author, tokens, "v")
+
+    assert spans.slice(1, 3) == (of_tokens(whole),)
+    assert spans.slice(3, 5) == (of_tokens(half, rest),)
+    assert spans.slice(2, 5) == (Span(1, author), of_tokens(half, rest))
+    assert spans.slice(1, 4) == (of_tokens(whole), Span(1, author))
     typed = spans.apply(Update("me", USER, ChangeSet.insert(5, 4, "!")))
     assert typed.slice(0, 6) == (
-        *(Span(1, USER), Span(2, author, (whole,), "v")),
+        *(Span(1, USER), of_tokens(whole)),
         *(Span(1, author), Span(1, USER), Span(1, author)),
     )
 
 
 def test_zero_length_tokens_at_the_end_wait_for_what_completes_them() -> None:
     spans = append(append(Spans.of(0, USER), Token(1, 1, 0.0), Token(2, 0, 0.0)), Token(3, 2, 0.0))
-    assert [token.id for token in spans.slice(0, 3)[0].tokens] == [1, 2, 3]
-    assert [token.id for token in spans.slice(1, 3)[0].tokens] == [2, 3]
+    assert spans.slice(0, 3)[0].ids == (1, 2, 3)
+    assert spans.slice(1, 3)[0].ids == (2, 3)
+
+
+def test_tokens_without_end_that_make_up_nothing_are_refused() -> None:
+    with pytest.raises(InvalidSpans):
+        append(Spans.of(1, USER), *[Token(1, 0, 0.0)] * 300, Token(1, 1, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from generator.engine.fake import fake_vocabulary
 from generator.engine.sequence import Orders, Sequence
 from generator.engine.vocabulary import INSIDE, Tokens, Vocabulary, units
 from generator.engine.window import Window, common_prefix
-from generator.messages import Chunk, Piece, Rolled
+from generator.messages import TYPED, Chunk, Piece, Rolled
 from generator.sampling_settings import SamplingSettings
 from tests.generator.engine.tiny_models import tiny_vocabulary
 
@@ -144,6 +144,40 @@ def test_ids_hold_only_for_their_vocabulary_and_text(text: str, other: str) -> N
     assert wrong == FAKE.tokenize(text + other + "x")
     absurd, _ = read_tail(FAKE, [Piece(text, (10**9,), (units(text),), FAKE.fingerprint)], 10**6)
     assert absurd == tokens
+
+
+@given(st.lists(st.tuples(st.sampled_from(["typed", "words", "bytes"]), TEXT.filter(bool)), max_size=8))
+def test_typed_text_is_tokenized_with_the_word_of_the_model_s_it_goes_on_with(stretches: list[tuple[str, str]]) -> None:
+    ids, lengths, expected, run = list[int](), list[int](), list[int](), list[int]()
+    for kind, text in stretches:
+        if kind == "typed":
+            word = [] if text[0].isspace() else _last_word(run)
+            kept = len(expected) - len(word)
+            whole = b"".join(FAKE.token_bytes[token_id] for token_id in word).decode() + text
+            expected[kept:], run = FAKE.tokenize(whole).ids, []
+            ids.append(TYPED)
+            lengths.append(units(text))
+        else:
+            # Bytes are what no tokenizer would make of it: they are only there if the ids are believed.
+            tokens = FAKE.tokenize(text)
+            if kind == "bytes":
+                tokens = Tokens(list(text.encode()), [units(part) for part in _decoded(list(text.encode()))])
+            run += tokens.ids
+            expected += tokens.ids
+            ids += tokens.ids
+            lengths += tokens.lengths
+    text = "".join(text for _, text in stretches)
+    read, skipped = read_tail(FAKE, [Piece(text, tuple(ids), tuple(lengths), FAKE.fingerprint)], 10**6)
+    assert read.ids == expected
+    assert (sum(read.lengths), skipped) == (units(text), 0)
+
+
+def _last_word(run: list[int]) -> list[int]:
+    """The last tokens, from the one that begins a word on: nothing where that are more than eight, or no word."""
+    for count in range(1, min(8, len(run)) + 1):
+        if FAKE.token_bytes[run[-count]][:1] in (b" ", b"\n"):
+            return run[-count:]
+    return []
 
 
 def _decoded(written: list[int]) -> list[str]:
