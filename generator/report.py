@@ -16,6 +16,7 @@ from stories.update import MODEL_CLIENT, SERVER_CLIENT, Update
 SPEED_SECONDS = 3.0
 PULSE_SECONDS = 1.0
 TURN_SECONDS = 2.0
+SHORT_HOLD_SECONDS = 0.3
 
 
 class Report:
@@ -111,7 +112,9 @@ class Report:
         if status is None or status.state != "ready":
             return "loading", "", round(status.progress, 3) if status else 0.0
         if state.is_held(now):
-            return "held", "", None
+            # Nobody could read what is over in a moment, and every page would be told twice.
+            lasts = self._told[:1] == ("held",) or state.is_held(now + SHORT_HOLD_SECONDS)
+            return "held" if lasts else "writing", "", None
         if state.granted <= state.made:
             return "waiting", "viewer", None
         if now - self._quiet_since > _patience(state):

@@ -197,13 +197,13 @@ class LivePage(PageText):
                 self._changed.wait_for(lambda: self.revision >= reached or self._closed, PATIENCE_SECONDS)  # noqa: B023
 
     def _see(self) -> None:
-        """Says what is new, as the page in the browser does: once a second, or sooner when it is much."""
+        """Says what is new, as the page in the browser does: every three seconds, or sooner when it is much."""
         said, count, when = -1, 0, 0.0
         while not self._leaving.wait(0.25):
             with self._changed:
                 revision, now = self.reached(), time.monotonic()
                 tokens = sum(len(update.get("tokens", ())) for update in self.updates[count:])
-                if revision == said or (tokens < 128 and now < when + 1):
+                if revision == said or (tokens < 128 and now < when + 3):
                     continue
                 said, count, when = revision, len(self.updates), now
                 self._out.put(f"42/story,{json.dumps(['seen', {'draft': self.draft, 'revision': revision}])}")

@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.messages import Command, Event, Load, MalformedMessage, ModelSpec, Ping, Set, decode, encode
+from generator.messages import (
+    Alternatives,
+    Command,
+    Event,
+    Load,
+    MalformedMessage,
+    ModelSpec,
+    Piece,
+    Ping,
+    Set,
+    decode,
+    encode,
+)
 from generator.sampling_settings import SamplingSettings
 
 SAMPLING = st.builds(
@@ -22,6 +34,7 @@ SAMPLING = st.builds(
 )
 st.register_type_strategy(SamplingSettings, SAMPLING)
 st.register_type_strategy(float, st.floats(-100, 100))
+st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))
 MESSAGES = st.one_of(*(st.from_type(kind) for kind in (*get_args(Command), *get_args(Event))))
 
 
@@ -31,7 +44,6 @@ def test_a_message_survives_its_json_form(message: Command | Event) -> None:
 
 
 def test_what_is_as_usual_is_not_said() -> None:
-    """A context of hundreds of pieces is sent at every keystroke."""
     assert encode(Load(ModelSpec("fake", "x"))) == {"kind": "load", "model": {"source": "fake", "location": "x"}}
 
 
@@ -45,6 +57,28 @@ def test_a_broken_message_is_malformed_or_another_message(message: Command | Eve
     except MalformedMessage:
         return
     assert encode(decoded) | {"kind": decoded.kind} == encode(decode(json.loads(json.dumps(encode(decoded)))))
+
+
+def a_context(ids: object) -> object:
+    """A message that is one if `ids` are."""
+    piece = {"text": "a", "ids": ids, "lengths": "AQAAAAAAAAA="}
+    model = {"source": "fake", "location": "x"}
+    return {
+        "kind": "alternatives",
+        "request": "r",
+        "sequence": "s",
+        "model": model,
+        "premise": None,
+        "before": [],
+        "pieces": [piece],
+        "at": 0,
+    }
+
+
+def test_numbers_in_a_row_are_one_word() -> None:
+    message = decode(a_context("AQAAAAAAAAA="))
+    assert isinstance(message, Alternatives)
+    assert message.pieces == (Piece("a", (1,), (1,)),)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +96,8 @@ def test_a_broken_message_is_malformed_or_another_message(message: Command | Eve
         {"kind": "load", "model": {"source": "fake", "location": "instant", "window": True}},
         {"kind": "chunk", "sequence": "s", "epoch": 1, "text": "", "tokens": [[1, 2]], "tokenizer": ""},
         {"kind": "chunk", "sequence": "s", "epoch": 1, "text": "", "tokens": [[1, 2, "x"]], "tokenizer": ""},
+        {"kind": "chunk", "sequence": "s", "epoch": 1, "text": "", "tokens": [[2**63, 2, 0.0]], "tokenizer": ""},
+        *(a_context(ids) for ids in ([1, 2], "é", "AAA", "AAAA", None)),
     ],
 )
 def test_anything_else_is_malformed(data: object) -> None:

@@ -61,6 +61,18 @@ def test_an_edit_that_was_refused_is_not_answered(report: Report, reacted: Mock)
     reacted.assert_not_called()
 
 
+@pytest.mark.parametrize(
+    ("until", "told"), [(10.25, ["writing", None, None, None]), (10.6, ["writing", "held", None, "writing"])]
+)
+def test_a_hold_that_is_over_in_a_moment_is_not_said(report: Report, until: float, told: list[str | None]) -> None:
+    scribe = Mock(engine_is_up=True, model_status=Mock(return_value=Mock(state="ready")))
+    writing = replace(WRITING, granted=9)
+    held = replace(writing, held_until=until, granted=0)
+    course = [(writing, 9.9), (held, 10.0), (held, until - 0.05), (writing, until + 0.05)]
+    said = [report.due(state, scribe, now, always=False) for state, now in course]
+    assert [body and body["state"] for body in said] == told
+
+
 def test_who_does_not_let_it_write_does_not_wait(report: Report, reacted: Mock) -> None:
     report.edited(10.0)
     report.wrote([TYPED], WRITING, 10.01)

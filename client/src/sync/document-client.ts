@@ -51,7 +51,7 @@ export interface DocumentEvents {
 const RETRY_MS = 1_000
 /** How late the server may hear what was seen; sooner after so many tokens, a quarter of what it lets a model write
  * unseen. */
-const SEEN_MS = 1_000
+const SEEN_MS = 3_000
 const SEEN_SOON_MS = 250
 const MANY_TOKENS = 128
 /** A composition without an edit for this long doesn't hold up others any more (Android composes every word). */
