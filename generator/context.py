@@ -15,6 +15,10 @@ from stories.utf16 import splits_pair
 
 UNITS_PER_TOKEN = 8
 DEFAULT_WINDOW = 1024
+# The engine moves the base back where less than half a window follows it, and then fills five eighths.
+FILLED = 0.7
+# Tokens. What precedes the base also tells that one was chosen.
+LEAST_BEFORE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,16 @@ def reachable_base(state: DraftState, window: int | None) -> int:
     return state.base if state.base >= nearest else _word_start(state.text, nearest)
 
 
-def context_of(state: DraftState, base: int, window: int | None) -> Context:
-    """The context from `base` on, and as much before it as could still fall into the window."""
-    end = len(state.text)
-    reach = UNITS_PER_TOKEN * (window or DEFAULT_WINDOW)
-    start = min(base, _word_start(state.text, max(0, end - reach)))
-    return Context(base, _pieces(state, start, base), _pieces(state, base, end))
+def context_of(state: DraftState, base: int, window: int | None, whole: bool = False) -> Context:
+    """The context from `base` on, and as much before it as the engine may need to fill the window; if it is to be
+    `whole`, as much as could ever fall into it."""
+    end, size = len(state.text), window or DEFAULT_WINDOW
+    pieces = _pieces(state, base, end)
+    start = max(0, end - UNITS_PER_TOKEN * size)
+    if not whole:
+        known = sum(len(piece.ids) for piece in pieces)
+        start = max(start, base - UNITS_PER_TOKEN * max(int(FILLED * size) - known, LEAST_BEFORE))
+    return Context(base, _pieces(state, min(base, _word_start(state.text, start)), base), pieces)
 
 
 def _word_start(text: str, at: int) -> int:

@@ -107,7 +107,7 @@ class Scribe:
         base = reachable_base(state, entry.spec.window)
         if at < base:
             base = 0
-        context = context_of(state, base, entry.spec.window)
+        context = context_of(state, base, entry.spec.window, whole=True)
         request = secrets.token_hex(8)
         self._asked[request] = (state.revision, base, self._around.expect(request))
         premise = self._premise(state, entry.template)

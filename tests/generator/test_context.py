@@ -8,13 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.context import UNITS_PER_TOKEN, context_of, reachable_base
+from generator.engine.context import build_window
+from generator.engine.fake import fake_vocabulary
 from generator.messages import TYPED, Piece
 from stories.changes import ChangeSet
 from stories.draft import DraftState
 from stories.update import USER, Token, Update
-from stories.utf16 import splits_pair, to_units
+from stories.utf16 import from_units, splits_pair, to_units
 from tests.stories.writers import new_state
 
+FAKE = fake_vocabulary()
 WORDS = [" the", " cat", "walk", "ed", ".", "\n\n", " 😀"]
 
 
@@ -78,6 +81,38 @@ def test_every_vocabulary_has_its_own_piece() -> None:
         Piece(" catwalks", (1, 2, TYPED), (4, 4, 1), "another"),
     )
     assert context_of(new_state("A"), 0, None).pieces == (Piece("A"),)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from([" river", " the", " candle", ".\n\n", " 🌊"]), min_size=200, max_size=400),
+    st.lists(st.tuples(st.integers(0, 3000), st.sampled_from(["x", " y", "ing ", "\n"])), max_size=6),
+    st.integers(0, 3000),
+)
+def test_what_is_left_out_is_never_missed(words: list[str], edits: list[tuple[int, str]], place: int) -> None:
+    state = new_state("Once")
+    for word in words:
+        tokens = FAKE.tokenize(word)
+        end, text = len(state.text), to_units(word)
+        written = tuple(Token(*token, -1.0) for token in zip(tokens.ids, tokens.lengths, strict=True))
+        changes = ChangeSet.insert(end, end, text)
+        state = applied(state, Update("model", "model:m", changes, written, FAKE.fingerprint))
+    for at, text in edits:
+        at = min(at, len(state.text))
+        if not splits_pair(state.text, at):
+            state = typed(state, at, text)
+    base = state.text.rfind(" ", 0, min(place, len(state.text))) + 1
+    windows = []
+    for whole in (False, True):
+        context = context_of(state, base, 256, whole)
+        before, pieces = (tuple(map(as_the_engine_gets_it, part)) for part in (context.before, context.pieces))
+        windows.append(build_window(FAKE, 256, [FAKE.start_id], before, pieces))
+    assert windows[0].token_ids == windows[1].token_ids
+    assert windows[0].base == windows[1].base
+
+
+def as_the_engine_gets_it(piece: Piece) -> Piece:
+    return replace(piece, text=from_units(piece.text))
 
 
 def test_what_is_sent_stays_bounded_at_any_length() -> None:
