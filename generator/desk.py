@@ -89,6 +89,7 @@ class Desk:
             compute=compute,
         )
         self._lag, self._writers, self._counted = lag, 0, 0.0
+        self._tokens_made = 0
         self._probed = -PROBE_SECONDS
         self._problem: str | None = None
         self._closed = threading.Event()
@@ -198,6 +199,7 @@ class Desk:
     def _engine_said(self, event: Event) -> None:
         match event:
             case Chunk() | Ended() | Rolled() | Failed():
+                self._tokens_made += len(event.tokens) if isinstance(event, Chunk) else 0
                 session = self._sessions.get(event.sequence)
                 if session:
                     session.engine_said(event)
@@ -234,6 +236,7 @@ class Desk:
         return {
             "engine_up": self._engine.is_up,
             "engine_restarts": self._engine.restarts,
+            "engine_tokens": self._tokens_made,
             "drafts_open": len(self._sessions),
             "requests_running": self._num_writing(),
             "db_commits": committer.num_commits,

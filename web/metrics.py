@@ -21,6 +21,7 @@ _GAUGES = {
 }
 _COUNTERS = {
     "engine_restarts": "Engines started after the first",
+    "engine_tokens": "Tokens the engine made, those that came too late for an edit included",
     "db_commits": "Transactions that were stored",
     "db_commit_seconds": "Seconds they took in all",
     "db_batch_ops": "Drafts they stored something of",

@@ -88,6 +88,16 @@ def test_metrics_tell_of_the_database_and_the_engine(tmp_path: Path) -> None:
     assert {"story_engine_up", "story_engine_restarts_total", "story_hub_lag_seconds_count"} <= after.keys()
 
 
+def test_metrics_count_what_the_engine_makes(tmp_path: Path) -> None:
+    with running_server(tmp_path, MODE) as app, app.page(app.draft()) as page:
+        page.ask("start", limit=20)
+        page.wait_for_state("paused")
+        figures = metrics(app)
+    # The engine may go on by up to three tokens to finish a character.
+    assert figures["story_engine_tokens_total"] == figures["story_generation_tokens_total"]
+    assert 20 <= figures["story_engine_tokens_total"] <= 23
+
+
 def metrics(app: AppServer) -> dict[str, float]:
     lines = ask(app.port, "GET", "/metrics").body.decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
