@@ -65,7 +65,10 @@ class Actor:
             if self._ended:
                 raise _closing()
             self._inbox.put(Turn(event, answer, done))
-        return done.result()
+        try:
+            return done.result()
+        finally:
+            del done  # a refusal would hold this frame, which holds the refusal, and with them the whole draft
 
     def post(self, event: Callable[[], Event]) -> None:
         """Like `ask`, for those who don't wait: it comes to nothing if the actor has ended."""

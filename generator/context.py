@@ -17,8 +17,8 @@ UNITS_PER_TOKEN = 8
 DEFAULT_WINDOW = 1024
 # The engine moves the base back where less than half a window follows it, and then fills five eighths.
 FILLED = 0.7
-# Tokens. What precedes the base also tells that one was chosen.
-LEAST_BEFORE = 32
+# Units. What precedes the base also tells that one was chosen.
+LEAST_BEFORE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,11 @@ def context_of(state: DraftState, base: int, window: int | None, whole: bool = F
     """The context from `base` on, and as much before it as the engine may need to fill the window; if it is to be
     `whole`, as much as could ever fall into it."""
     end, size = len(state.text), window or DEFAULT_WINDOW
-    pieces = _pieces(state, base, end)
-    start = max(0, end - UNITS_PER_TOKEN * size)
+    start = end - UNITS_PER_TOKEN * size
     if not whole:
-        known = sum(len(piece.ids) for piece in pieces)
-        start = max(start, base - UNITS_PER_TOKEN * max(int(FILLED * size) - known, LEAST_BEFORE))
-    return Context(base, _pieces(state, min(base, _word_start(state.text, start)), base), pieces)
+        start = max(start, min(end - int(UNITS_PER_TOKEN * FILLED * size), base - LEAST_BEFORE))
+    start = min(base, _word_start(state.text, start))
+    return Context(base, _pieces(state, start, base), _pieces(state, base, end))
 
 
 def _word_start(text: str, at: int) -> int:

@@ -16,7 +16,6 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 Reader = Callable[[object], Any]
 Writer = Callable[[Any], Any]
-_TOO_LARGE = 2**63  # for a word of numbers
 
 
 class MalformedMessage(ValueError):
@@ -51,8 +50,8 @@ def _writer(shape: Any) -> Writer | None:
 
 
 def _word(numbers: tuple[int, ...]) -> str:
-    """In the bytes of this machine, on which both processes run."""
-    return b64encode(array("q", numbers)).decode("ascii")
+    """Four bytes for each, as this machine has them, on which both processes run."""
+    return b64encode(array("i", numbers)).decode("ascii")
 
 
 def _written(write: Writer | None, values: tuple[Any, ...]) -> Any:
@@ -70,7 +69,7 @@ def from_json(shape: Any, value: object) -> Any:
 
 @cache
 def _reader(shape: Any) -> Reader:
-    """What reads values as `shape`. Found once for each: contexts have hundreds of parts, and annotations are slow."""
+    """What reads values as `shape`. Found once for each: annotations are slow."""
     if is_dataclass(shape) and isinstance(shape, type):
         hints = get_type_hints(shape)
         return partial(_read_object, shape, {field.name: _reader(hints[field.name]) for field in fields(shape)})
@@ -101,7 +100,7 @@ def _read_object(shape: Callable[..., Any], readers: dict[str, Reader], value: o
 
 
 def _read_word(value: object) -> tuple[int, ...]:
-    numbers = array("q")
+    numbers = array("i")
     try:
         numbers.frombytes(b64decode(_read_plain(str, value), validate=True))
     except ValueError as error:
@@ -132,6 +131,4 @@ def _read_plain(shape: type, value: object) -> Any:
         return float(value)
     if type(value) is not shape:
         raise MalformedMessage(f"a {type(value).__name__} is not {shape}")  # the value may be story text
-    if isinstance(value, int) and not -_TOO_LARGE <= value < _TOO_LARGE:
-        raise MalformedMessage("a number of more than eight bytes")
     return value

@@ -29,6 +29,7 @@ class Report:
         self._edited: float | None = None  # receipt of the last edit no token has answered yet
         self._reaction_ms: int | None = None
         self._quiet_since = 0.0  # the last token, or the beginning of the epoch
+        self._held_since: float | None = None
         self._epoch = -1
         self._told: tuple[Any, ...] = ()  # what is worth saying at once whenever it changes
         self._last: dict[str, Any] = {}
@@ -67,6 +68,10 @@ class Report:
             self._edited = None  # Nobody waits for the model's answer.
         if state.epoch != self._epoch:
             self._epoch, self._quiet_since = state.epoch, max(now, state.held_until)
+        if not state.is_held(now):
+            self._held_since = None
+        elif self._held_since is None:
+            self._held_since = now
         told = (*self._phase(state, scribe, now), state.settings)
         must = always or told != self._told
         if not must and now - self._said < PULSE_SECONDS:
@@ -113,8 +118,12 @@ class Report:
             return "loading", "", round(status.progress, 3) if status else 0.0
         if state.is_held(now):
             # Nobody could read what is over in a moment, and every page would be told twice.
-            lasts = self._told[:1] == ("held",) or state.is_held(now + SHORT_HOLD_SECONDS)
-            return "held" if lasts else "writing", "", None
+            since = now if self._held_since is None else self._held_since
+            lasts = state.is_held(max(now, since + SHORT_HOLD_SECONDS))
+            if self._told[:1] in (("writing",), ("waiting",)) and not lasts:
+                phase, detail, progress, _ = self._told
+                return phase, detail, progress
+            return "held", "", None
         if state.granted <= state.made:
             return "waiting", "viewer", None
         if now - self._quiet_since > _patience(state):

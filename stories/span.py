@@ -13,6 +13,7 @@ from stories.update import Token
 
 # An append rewrites the last span only, so this bounds what it costs.
 MAX_TOKENS = 256
+TOO_LARGE = 2**31
 
 
 class InvalidSpans(ValueError):
@@ -37,7 +38,9 @@ class Span:
 
     @classmethod
     def of_tokens(cls, author: str, tokens: Sequence[Token], tokenizer: str) -> Span:
+        """Raises InvalidSpans for numbers that no token has."""
         ids, lengths, logprobs = zip(*((token.id, token.length, token.logprob) for token in tokens), strict=True)
+        _check_numbers(ids, lengths)
         return cls(sum(lengths), author, ids, lengths, logprobs, tokenizer)
 
     def joined(self, other: Span) -> Span | None:
@@ -139,7 +142,12 @@ def _columns(columns: Sequence[object]) -> tuple[tuple[int, ...], tuple[int, ...
     ids, lengths, logprobs = (tuple(column) for column in columns if isinstance(column, list | tuple))
     if not len(ids) == len(lengths) == len(logprobs):
         raise InvalidSpans("the tokens of a span are three lists of one length")
-    whole = all(type(number) is int and number >= 0 for number in (*ids, *lengths))
-    if not whole or not all(type(logprob) in (int, float) for logprob in logprobs):
+    _check_numbers(ids, lengths)
+    if not all(type(logprob) in (int, float) for logprob in logprobs):
         raise InvalidSpans("the tokens of a span are numbers")
     return ids, lengths, tuple(map(float, logprobs))
+
+
+def _check_numbers(ids: tuple[int, ...], lengths: tuple[int, ...]) -> None:
+    if not all(type(number) is int and 0 <= number < TOO_LARGE for number in (*ids, *lengths)):
+        raise InvalidSpans("ids and lengths of tokens are whole numbers of four bytes")

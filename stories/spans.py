@@ -46,7 +46,8 @@ class Spans:
         """The spans after `update`: what it inserts is by its author, or by its `authors` where it has them.
 
         Raises InvalidChange if it is for a text of another length, or if its tokens or authors do not add
-        up to what it inserts. Zero-length tokens that come without any text are not kept.
+        up to what it inserts, and InvalidSpans for tokens that cannot be. Zero-length tokens that come
+        without any text are not kept.
         """
         changes = update.changes
         if changes.length != self.length:

@@ -42,7 +42,7 @@ def _spare_the_collector() -> None:
     through it all every so often would hold everybody up, in a crowd for a fifth of a second."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(10_000, 10, 10)
 
 
 def serve_until_stopped(

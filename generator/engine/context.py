@@ -64,21 +64,23 @@ def build_window(
 def read_tail(vocabulary: Vocabulary, pieces: AnySequence[Piece], wanted: int) -> tuple[Tokens, int]:
     """The tokens of the last pieces, read backwards until there are more than `wanted`, and the units left out."""
     found: list[Tokens] = []
-    count = 0
-    for tokens in _stretches(vocabulary, pieces, wanted * _CHARACTERS_PER_TOKEN):
+    count, skipped = 0, sum(units(piece.text) for piece in pieces)
+    for tokens, length in _stretches(vocabulary, pieces, wanted * _CHARACTERS_PER_TOKEN):
         found.append(tokens)
         count += len(tokens.ids)
+        skipped -= length
         if count > wanted:
             break
     ids, lengths = list[int](), list[int]()
     for tokens in reversed(found):
         ids += tokens.ids
         lengths += tokens.lengths
-    return Tokens(ids, lengths), sum(units(piece.text) for piece in pieces) - sum(lengths)
+    return Tokens(ids, lengths), skipped
 
 
-def _stretches(vocabulary: Vocabulary, pieces: AnySequence[Piece], most: int) -> Iterator[Tokens]:
-    """The tokens of one stretch after the other, from the last one on; what a model wrote keeps its own.
+def _stretches(vocabulary: Vocabulary, pieces: AnySequence[Piece], most: int) -> Iterator[tuple[Tokens, int]]:
+    """The tokens of one stretch after the other, from the last one on, and its units: some tokenizers drop some. What a
+    model wrote keeps its tokens.
 
     Of a text of more than `most` characters only its end is read, and nothing before it."""
     for piece in reversed(pieces):
@@ -87,15 +89,16 @@ def _stretches(vocabulary: Vocabulary, pieces: AnySequence[Piece], most: int) ->
         ends = [0, *accumulate(lengths)]
         last = len(ids)
         for mark in reversed([index for index, token_id in enumerate(ids) if token_id == TYPED]):
-            yield Tokens(list(ids[mark + 1 : last]), list(lengths[mark + 1 : last]))
+            yield Tokens(list(ids[mark + 1 : last]), list(lengths[mark + 1 : last])), ends[last] - ends[mark + 1]
             text, last = _text(written, ends[mark], ends[mark + 1]), mark
-            if not text[:1].isspace() and (start := _word_start(vocabulary, ids, mark)) < mark:
+            if not text[:1].isspace() and (start := _word_start(vocabulary, ids, lengths, mark)) < mark:
                 text, last = _text(written, ends[start], ends[mark + 1]), start
             if len(text) > most:
-                yield vocabulary.tokenize(text[max(text.find(" ", len(text) - most), len(text) - most) :])
+                text = text[max(text.find(" ", len(text) - most), len(text) - most) :]
+                yield vocabulary.tokenize(text), units(text)
                 return
-            yield vocabulary.tokenize(text)
-        yield Tokens(list(ids[:last]), list(lengths[:last]))
+            yield vocabulary.tokenize(text), ends[mark + 1] - ends[last]
+        yield Tokens(list(ids[:last]), list(lengths[:last])), ends[last]
 
 
 def _columns(vocabulary: Vocabulary, piece: Piece) -> tuple[AnySequence[int], AnySequence[int]]:
@@ -119,13 +122,13 @@ def _text(written: bytes, start: int, end: int) -> str:
     return written[2 * start : 2 * end].decode("utf-16-le", "surrogatepass")
 
 
-def _word_start(vocabulary: Vocabulary, ids: AnySequence[int], mark: int) -> int:
+def _word_start(vocabulary: Vocabulary, ids: AnySequence[int], lengths: AnySequence[int], mark: int) -> int:
     """Where the model's word begins that the typed text at `mark` goes on with, so that both are tokenized as one.
     `mark` itself if there is none, or one of many tokens."""
     for index in range(mark - 1, max(-1, mark - 1 - _MAX_HEALED_TOKENS), -1):
         if ids[index] == TYPED:
             break
-        if vocabulary.starts[ids[index]] == WORD:
+        if vocabulary.starts[ids[index]] == WORD and (index == 0 or lengths[index - 1]):
             return index
     return mark
 

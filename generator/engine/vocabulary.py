@@ -21,7 +21,7 @@ INSIDE, CHARACTER, WORD = 0, 1, 2
 _FORBIDDEN_BYTES = (b"\r", b"\0")
 # A context comes at every keystroke, with all that somebody typed among what the model wrote: mostly words, which stay
 # as they are. Longer texts change while they are written.
-_WORDS_LENGTH, _KEPT_WORDS, _KEPT_TEXTS = 100, 16384, 128
+_WORDS_LENGTH, _KEPT_WORDS, _KEPT_TEXTS = 24, 8192, 128
 # Where a line, a speech or a list begins again: what stands before is no part of a repetition after it.
 _BREAKING_BYTES = (b"\n", b":", b'"', b"*")
 # Bytes that begin no character, and those that begin none of four bytes.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from generator.context import UNITS_PER_TOKEN, context_of, reachable_base
 from generator.engine.context import build_window
 from generator.engine.fake import fake_vocabulary
+from generator.engine.vocabulary import Tokens
 from generator.messages import TYPED, Piece
 from stories.changes import ChangeSet
 from stories.draft import DraftState
@@ -88,15 +89,21 @@ def test_every_vocabulary_has_its_own_piece() -> None:
     st.lists(st.sampled_from([" river", " the", " candle", ".\n\n", " 🌊"]), min_size=200, max_size=400),
     st.lists(st.tuples(st.integers(0, 3000), st.sampled_from(["x", " y", "ing ", "\n"])), max_size=6),
     st.integers(0, 3000),
+    st.booleans(),
 )
-def test_what_is_left_out_is_never_missed(words: list[str], edits: list[tuple[int, str]], place: int) -> None:
+def test_what_is_left_out_is_never_missed(
+    words: list[str], edits: list[tuple[int, str]], place: int, in_letters: bool
+) -> None:
     state = new_state("Once")
     for word in words:
-        tokens = FAKE.tokenize(word)
+        # Another model may have written it letter by letter.
+        tokens = Tokens([0] * len(to_units(word)), [1] * len(to_units(word))) if in_letters else FAKE.tokenize(word)
         end, text = len(state.text), to_units(word)
         written = tuple(Token(*token, -1.0) for token in zip(tokens.ids, tokens.lengths, strict=True))
         changes = ChangeSet.insert(end, end, text)
-        state = applied(state, Update("model", "model:m", changes, written, FAKE.fingerprint))
+        state = applied(
+            state, Update("model", "model:m", changes, written, "another" if in_letters else FAKE.fingerprint)
+        )
     for at, text in edits:
         at = min(at, len(state.text))
         if not splits_pair(state.text, at):

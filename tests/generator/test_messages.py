@@ -34,7 +34,7 @@ SAMPLING = st.builds(
 )
 st.register_type_strategy(SamplingSettings, SAMPLING)
 st.register_type_strategy(float, st.floats(-100, 100))
-st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))
+st.register_type_strategy(int, st.integers(-(2**31), 2**31 - 1))
 MESSAGES = st.one_of(*(st.from_type(kind) for kind in (*get_args(Command), *get_args(Event))))
 
 
@@ -61,7 +61,7 @@ def test_a_broken_message_is_malformed_or_another_message(message: Command | Eve
 
 def a_context(ids: object) -> object:
     """A message that is one if `ids` are."""
-    piece = {"text": "a", "ids": ids, "lengths": "AQAAAAAAAAA="}
+    piece = {"text": "a", "ids": ids, "lengths": "AQAAAA=="}
     model = {"source": "fake", "location": "x"}
     return {
         "kind": "alternatives",
@@ -76,7 +76,7 @@ def a_context(ids: object) -> object:
 
 
 def test_numbers_in_a_row_are_one_word() -> None:
-    message = decode(a_context("AQAAAAAAAAA="))
+    message = decode(a_context("AQAAAA=="))
     assert isinstance(message, Alternatives)
     assert message.pieces == (Piece("a", (1,), (1,)),)
 
@@ -96,7 +96,6 @@ def test_numbers_in_a_row_are_one_word() -> None:
         {"kind": "load", "model": {"source": "fake", "location": "instant", "window": True}},
         {"kind": "chunk", "sequence": "s", "epoch": 1, "text": "", "tokens": [[1, 2]], "tokenizer": ""},
         {"kind": "chunk", "sequence": "s", "epoch": 1, "text": "", "tokens": [[1, 2, "x"]], "tokenizer": ""},
-        {"kind": "chunk", "sequence": "s", "epoch": 1, "text": "", "tokens": [[2**63, 2, 0.0]], "tokenizer": ""},
         *(a_context(ids) for ids in ([1, 2], "é", "AAA", "AAAA", None)),
     ],
 )

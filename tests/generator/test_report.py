@@ -73,6 +73,14 @@ def test_a_hold_that_is_over_in_a_moment_is_not_said(report: Report, until: floa
     assert [body and body["state"] for body in said] == told
 
 
+def test_a_hold_that_edits_renew_is_said_and_what_was_said_stands_until_then(report: Report) -> None:
+    scribe = Mock(engine_is_up=True, model_status=Mock(return_value=Mock(state="ready")))
+    waiting = replace(WRITING, granted=0)
+    course = [(waiting, 9.0)] + [(replace(waiting, held_until=10 + at / 5 + 0.25), 10 + at / 5) for at in range(4)]
+    said = [report.due(state, scribe, now, always=True) for state, now in course]
+    assert [body and body["state"] for body in said] == ["waiting", "waiting", "held", "held", "held"]
+
+
 def test_who_does_not_let_it_write_does_not_wait(report: Report, reacted: Mock) -> None:
     report.edited(10.0)
     report.wrote([TYPED], WRITING, 10.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,6 +172,22 @@ def test_typed_text_is_tokenized_with_the_word_of_the_model_s_it_goes_on_with(st
     read, skipped = read_tail(FAKE, [Piece(text, tuple(ids), tuple(lengths), FAKE.fingerprint)], 10**6)
     assert read.ids == expected
     assert (sum(read.lengths), skipped) == (units(text), 0)
+
+
+@given(st.lists(st.sampled_from(["typed", "\n", "words", "cut"]), max_size=12), st.sampled_from([3, 8, 10**6]))
+def test_what_a_tokenizer_drops_is_not_left_out(kinds: list[str], wanted: int) -> None:
+    drops = replace(FAKE, encode=lambda text: ([], []) if text == "\n" else FAKE.encode(text))
+    texts = [{"words": " the river", "typed": " typed by them"}.get(kind, "\n") for kind in kinds]
+    ids, lengths = list[int](), list[int]()
+    for kind, text in zip(kinds, texts, strict=True):
+        tokens = FAKE.tokenize(text) if kind == "words" else Tokens([TYPED], [units(text)])
+        ids += tokens.ids
+        lengths += tokens.lengths
+    piece = Piece("".join(texts), tuple(ids), tuple(lengths), FAKE.fingerprint)
+    read, skipped = read_tail(drops, [piece], wanted)
+    left = "".join(texts)[skipped:].replace("\n", "")
+    assert b"".join(drops.token_bytes[token_id] for token_id in read.ids).decode() == left
+    assert skipped == 0 or len(read.ids) > wanted
 
 
 def _last_word(run: list[int]) -> list[int]:
