@@ -137,6 +137,7 @@ def _serve(
         desk.close()
         run_blocking(store.close)
 
+    concurrency.spare_the_collector()
     serve_until_stopped(mode, listener, app.wsgi, app.close_connections, close)
 
 

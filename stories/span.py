@@ -13,7 +13,7 @@ from stories.update import Token
 
 # An append rewrites the last span only, so this bounds what it costs.
 MAX_TOKENS = 256
-TOO_LARGE = 2**31
+_TOO_LARGE = 2**31
 
 
 class InvalidSpans(ValueError):
@@ -118,7 +118,7 @@ class Span:
 
     @classmethod
     def from_json(cls, value: object) -> Span:
-        """The inverse of `to_json`, by way of JSON or not. Raises InvalidSpans."""
+        """The inverse of `to_json`. Raises InvalidSpans."""
         if not isinstance(value, list) or len(value) not in (2, 6):
             raise InvalidSpans("a span is a list of two or six parts")
         length, author = value[:2]
@@ -149,5 +149,5 @@ def _columns(columns: Sequence[object]) -> tuple[tuple[int, ...], tuple[int, ...
 
 
 def _check_numbers(ids: tuple[int, ...], lengths: tuple[int, ...]) -> None:
-    if not all(type(number) is int and 0 <= number < TOO_LARGE for number in (*ids, *lengths)):
+    if not all(type(number) is int and 0 <= number < _TOO_LARGE for number in (*ids, *lengths)):
         raise InvalidSpans("ids and lengths of tokens are whole numbers of four bytes")

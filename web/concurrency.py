@@ -1,12 +1,14 @@
 """How the web process waits: the one module of `web/` that knows eventlet.
 
-Owns the start-up check of eventlet, real threads for blocking work and how soon they get their turn, the faster
-WebSocket unmasking and the raw socket behind a request. Knows nothing of stories, events or Flask. Everything else in
-`web/` starts tasks and sleeps through the Socket.IO server, which does the right thing in either mode.
+Owns the start-up check of eventlet, real threads for blocking work and how soon they get their turn, how rarely the
+collector holds everybody up, the faster WebSocket unmasking and the raw socket behind a request. Knows nothing of
+stories, events or Flask. Everything else in `web/` starts tasks and sleeps through the Socket.IO server, which does the
+right thing in either mode.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import socket
@@ -65,6 +67,14 @@ def become_green() -> None:
 def share_the_interpreter() -> None:
     """Real threads get their turn soon, however busy the loop is."""
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def spare_the_collector() -> None:
+    """What is there by now stays until the end, and what comes is freed without it, but for a few cycles: looking
+    through it all every so often would hold everybody up, in a crowd for a fifth of a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def unmask(data: bytes, mask: bytes, length: int | None = None, offset: int = 0) -> bytes:

@@ -5,7 +5,6 @@ Owns the announcement of the address, the signals and the time an end may take. 
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 import time
@@ -37,14 +36,6 @@ def address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _spare_the_collector() -> None:
-    """What is there by now stays until the end, and what comes is freed without it, but for a few cycles: looking
-    through it all every so often would hold everybody up, in a crowd for a fifth of a second."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
-
-
 def serve_until_stopped(
     mode: str, listener: socket.socket, app: Callable[..., Any], hang_up: Callable[[], None], close: Callable[[], None]
 ) -> None:
@@ -53,7 +44,6 @@ def serve_until_stopped(
     stop = _StopFlag()
     stop.listen()
     host, port = listener.getsockname()[:2]
-    _spare_the_collector()
     concurrency.serve(mode, listener, app)
     print(f"StoryGen is at {address(host, port)}", flush=True)  # noqa: T201
     while not stop.raised:

@@ -158,6 +158,11 @@ def test_zero_length_tokens_at_the_end_wait_for_what_completes_them() -> None:
     assert spans.slice(1, 3)[0].ids == (2, 3)
 
 
+def test_ids_that_no_vocabulary_has_are_refused() -> None:
+    with pytest.raises(InvalidSpans):
+        append(Spans.of(1, USER), Token(2**31, 1, 0.0))
+
+
 def test_tokens_without_end_that_make_up_nothing_are_refused() -> None:
     with pytest.raises(InvalidSpans):
         append(Spans.of(1, USER), *[Token(1, 0, 0.0)] * 300, Token(1, 1, 0.0))
@@ -188,6 +193,7 @@ def test_a_change_for_another_text_is_refused() -> None:
         *(None, [[1]], [["a", USER]], [[0, USER]], [[True, USER]], [[1, 2]], [[1, "m", "v", [], [], []]]),
         *([[1, "m", "v", [1], [2], [0]]], [[1, "m", "v", [1], [1], ["a"]]], [[1, "m", "v", [1], [1]]]),
         *([[1, "m", 5, [1], [1], [0]]], [[1, "m", "v", [1, 2], [1], [0]]], [[1, "m", "v", 1, [1], [0]]]),
+        *([[1, "m", "v", [2**31], [1], [0]]], [[1, "m", "v", [-1], [1], [0]]]),
     ],
 )
 def test_what_are_no_spans(value: object) -> None:
