@@ -1,8 +1,8 @@
-"""All that is measured, part after part: `python -m benchmarks [PART…] [--long]`, about 45 minutes on two cores.
+"""All that is measured, part after part: `python -m benchmarks [PART…]`, about 45 minutes on two cores.
 
 Each part is a process of its own, `python -m benchmarks.PART`, which prints a table and, last, one line of JSON. What
-that line says is kept in docs/performance/figures.json, from which docs/performance.md and its pictures are made. With
-`--long` the gaps are those of 100,000 tokens, two hours more. `report` alone measures nothing and makes the page anew.
+that line says is kept in docs/performance/figures.json, from which docs/performance.md and its pictures are made.
+`endless`, an hour more, is measured only when it is named. `report` alone measures nothing and makes the page anew.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from benchmarks.report import write_page
 
 # By itself this part writes 5,000 tokens of each voice and seed.
 _SHORTENED = {"loops": ["2000"]}
+_ONLY_NAMED = {"endless"}
 
 
 def measure(part: str, options: list[str]) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def measure(part: str, options: list[str]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    parts = [argument for argument in arguments if not argument.startswith("--")] or list(PARTS)
+    parts = arguments or [part for part in PARTS if part not in _ONLY_NAMED]
     if unknown := set(parts) - {*PARTS, "report"}:
         sys.exit(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     failed = []
@@ -46,8 +47,7 @@ def main(arguments: list[str]) -> None:
         print(f"\n{part}", flush=True)
         try:
             # Whatever was measured is kept, even if a later part fails.
-            is_long = part == "gaps" and "--long" in arguments
-            write(read() | {part: measure(part, ["--long"] if is_long else _SHORTENED.get(part, []))})
+            write(read() | {part: measure(part, _SHORTENED.get(part, []))})
         except subprocess.CalledProcessError as error:
             failed.append(f"{part} ({error.returncode})")
     write_page(read())

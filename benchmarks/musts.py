@@ -12,6 +12,8 @@ from typing import Any
 
 from benchmarks.record import GPT2, SMOLLM2, Record
 
+_MOST_GAP = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Must:
@@ -100,14 +102,23 @@ def _reaction(figures: Any) -> Iterator[Must]:
 
 def _gaps(figures: Any) -> Iterator[Must]:
     for name, found in figures.items():
-        if found["late_to_early"] is not None:
-            what = f"{name}, token gap: median at {found['tokens']:,} tokens by that at 1,000"
-            yield Must(what, [found["late_to_early"]], (1.1,), (1.02,), most=True)
-        yield Must(f"{name}, token gap: p99.9 by median", [found["p999_to_median"]], (3,), (2,), most=True)
+        what, worst = f"{name}, {found['tokens']:,} tokens, gap: p99.9 by median", found["p999_to_median"]
+        if worst > _MOST_GAP and found["undisturbed"] < 0.999:
+            # What holds in spite of theft holds; what doesn't says something of the host alone.
+            yield Must(f"{what}; not judged: the host took processors away in {1 - found['undisturbed']:.0%}", [worst])
+        else:
+            yield Must(what, [worst], (_MOST_GAP,), (2,), most=True)
         if found["undisturbed_p999_to_median"] is not None:
             share = f"{found['undisturbed']:.0%}"
             what = f"the same of the {share} in which no host was seen to take processors away: a lower bound"
             yield Must(what, [found["undisturbed_p999_to_median"]])
+
+
+def _endless(figures: Any) -> Iterator[Must]:
+    for name, found in figures.items():
+        what = f"{name}, gap: median at {found['tokens']:,} tokens by that at 1,000"
+        yield Must(what, [found["late_to_early"]], (1.1,), (1.02,), most=True)
+    yield from _gaps(figures)
 
 
 def _fairness(figures: Any) -> Iterator[Must]:
@@ -135,6 +146,7 @@ _ROWS = {
     "perplexity": _perplexity,
     "reaction": _reaction,
     "gaps": _gaps,
+    "endless": _endless,
     "fairness": _fairness,
     "memory": _memory,
     "whole_program": _whole_program,

@@ -98,4 +98,9 @@ def _draw_reaction(axes: Axes, found: dict[str, Any]) -> None:
     axes.legend(frameon=False)
 
 
-_PICTURES: dict[str, Callable[[Any], _Picture]] = {"forward": _forward, "reaction": _reaction, "gaps": _gaps}
+_PICTURES: dict[str, Callable[[Any], _Picture]] = {
+    "forward": _forward,
+    "reaction": _reaction,
+    "gaps": _gaps,
+    "endless": _gaps,
+}

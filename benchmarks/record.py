@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "performance"
 FIGURES = FOLDER / "figures.json"
 # The models, as the record names them.
 SMOLLM2, GPT2 = "SmolLM2-135M", "GPT-2 124M"
-PARTS = ("forward", "perplexity", "reaction", "gaps", "fairness", "memory", "whole_program", "loops")
+PARTS = ("forward", "perplexity", "reaction", "gaps", "endless", "fairness", "memory", "whole_program", "loops")
 
 Record = dict[str, dict[str, Any]]
 

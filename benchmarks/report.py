@@ -19,6 +19,7 @@ _HEADINGS = {
     "perplexity": "Perplexity",
     "reaction": "Reaction to an edit",
     "gaps": "From one token to the next",
+    "endless": "After very many tokens",
     "fairness": "Everybody's share",
     "memory": "Memory of the engine's process",
     "whole_program": "Through server and socket",
@@ -115,6 +116,13 @@ def _gaps(figures: Any) -> Iterator[str]:
     yield from _table(head, [(name, *(found[measure] for measure in measures)) for name, found in figures.items()])
 
 
+def _endless(figures: Any) -> Iterator[str]:
+    yield "At its end a long draft and one near its 1,000th token write in turns: `late` and `early`, medians.\n"
+    measures = ("tokens", "median_ms", "p99_ms", "p999_ms", "most_ms", "late_ms", "early_ms")
+    head = ("", "tokens of each draft", *("median, ms", "p99, ms", "p99.9, ms", "most, ms", "late, ms", "early, ms"))
+    yield from _table(head, [(name, *(found[measure] for measure in measures)) for name, found in figures.items()])
+
+
 def _fairness(figures: Any) -> Iterator[str]:
     yield f"{figures['seconds']:g} seconds each, tokens written.\n"
     head = ("", "16 equal drafts, least and most", "one draft of one owner", "the other owner's 15, least and most")
@@ -164,6 +172,7 @@ _SECTIONS = {
     "perplexity": _perplexity,
     "reaction": _reaction,
     "gaps": _gaps,
+    "endless": _endless,
     "fairness": _fairness,
     "memory": _memory,
     "whole_program": _whole_program,
