@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import groupby
 from typing import Any
 
 from benchmarks.musts import Must, musts
@@ -117,10 +118,23 @@ def _gaps(figures: Any) -> Iterator[str]:
 
 
 def _endless(figures: Any) -> Iterator[str]:
-    yield "At its end a long draft and one near its 1,000th token write in turns: `late` and `early`, medians.\n"
+    yield "At its end a long draft and one near its 1,000th token write in turns: `late` and `early`, medians."
+    yield "`calm`: so many tokens in a row without a gap of more than three medians.\n"
     measures = ("tokens", "median_ms", "p99_ms", "p999_ms", "most_ms", "late_ms", "early_ms")
-    head = ("", "tokens of each draft", *("median, ms", "p99, ms", "p99.9, ms", "most, ms", "late, ms", "early, ms"))
-    yield from _table(head, [(name, *(found[measure] for measure in measures)) for name, found in figures.items()])
+    head = (
+        "",
+        "tokens of each draft",
+        *("median, ms", "p99, ms", "p99.9, ms", "most, ms", "late, ms", "early, ms"),
+        "calm",
+    )
+    rows = [(name, *(found[measure] for measure in measures), _calm(found)) for name, found in figures.items()]
+    yield from _table(head, rows)
+
+
+def _calm(found: Any) -> int:
+    """The longest stretch of that kind, in whole buckets."""
+    calm = groupby(most <= 3 * found["median_ms"] for _, most in found["buckets_ms"])
+    return int(found["bucket_tokens"] * max((len(list(run)) for is_calm, run in calm if is_calm), default=0))
 
 
 def _fairness(figures: Any) -> Iterator[str]:
