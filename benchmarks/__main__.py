@@ -1,8 +1,8 @@
-"""All that is measured, part after part: `python -m benchmarks [PART…]`, about 45 minutes on two cores.
+"""All that is measured, part after part: `python -m benchmarks [PART…]`; without parts all but `endless`, 45 minutes.
 
 Each part is a process of its own, `python -m benchmarks.PART`, which prints a table and, last, one line of JSON. What
 that line says is kept in docs/performance/figures.json, from which docs/performance.md and its pictures are made.
-`endless`, an hour more, is measured only when it is named. `report` alone measures nothing and makes the page anew.
+`endless` alone takes longer than the others together. `report` alone measures nothing and makes the page anew.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The time from one token to the next over a long text, with its windows' swaps: 1 draft, and 16 at once.
 
 Run it as `python -m benchmarks.gaps`, five minutes; texts that go on for ever are `endless`' part. The last line is
-JSON. All drafts begin alike, with half a window, so that sixteen windows are full at the same time. On a rented machine
-the host may give processors to others for a while: `undisturbed` is the share of gaps in which it was not seen to, and
-they are shown by themselves too. That is a lower bound: the longer a gap, the likelier it was disturbed.
+JSON. Each draft begins with half a window of its own; first swaps come up to 3/8 of a window early, each draft's at
+another time, as in the program. On a rented machine the host may give processors to others for a while: `undisturbed`
+is the share of gaps in which it was not seen to, and they are shown by themselves too. That is likely too low: the
+longer a gap, the likelier it was disturbed.
 """
 
 from __future__ import annotations

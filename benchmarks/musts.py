@@ -103,15 +103,16 @@ def _reaction(figures: Any) -> Iterator[Must]:
 def _gaps(figures: Any) -> Iterator[Must]:
     for name, found in figures.items():
         what, worst = f"{name}, {found['tokens']:,} tokens, gap: p99.9 by median", found["p999_to_median"]
-        if worst > _MOST_GAP and found["undisturbed"] < 0.999:
-            # What holds in spite of theft holds; what doesn't says something of the host alone.
-            yield Must(f"{what}; not judged: the host took processors away in {1 - found['undisturbed']:.0%}", [worst])
+        undisturbed, theft = found["undisturbed_p999_to_median"], 1 - found["undisturbed"]
+        # What holds in spite of theft holds, and what misses without theft misses.
+        if worst > _MOST_GAP and theft > 0.001 and (undisturbed is None or undisturbed <= _MOST_GAP):
+            yield Must(f"{what}; not judged: the host took processors away in {theft:.1%}", [worst])
         else:
             yield Must(what, [worst], (_MOST_GAP,), (2,), most=True)
-        if found["undisturbed_p999_to_median"] is not None:
-            share = f"{found['undisturbed']:.0%}"
-            what = f"the same of the {share} in which no host was seen to take processors away: a lower bound"
-            yield Must(what, [found["undisturbed_p999_to_median"]])
+        if undisturbed is not None:
+            share = f"{found['undisturbed']:.1%}"
+            what = f"the same of the {share} in which no host was seen to take processors away: likely too low"
+            yield Must(what, [undisturbed])
 
 
 def _endless(figures: Any) -> Iterator[Must]:
