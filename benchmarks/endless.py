@@ -8,12 +8,10 @@ drafts write 100,000 tokens together.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from benchmarks.engine import Engine, gaps, quantile
-from benchmarks.gaps import show, summary, write
-from benchmarks.models import measured_models
+from benchmarks.gaps import measure_each, summary, write
 from benchmarks.record import GPT2, SMOLLM2
 
 TOKENS = {(SMOLLM2, 1): 100_000, (SMOLLM2, 16): 6250, (GPT2, 1): 100_000, (GPT2, 16): 6250}
@@ -43,19 +41,11 @@ def late_beside_early(engine: Engine, late: Sequence[int], early: Sequence[int])
     }
 
 
-def main() -> None:
-    results: dict[str, dict[str, object]] = {}
-    with measured_models() as runners:
-        for (model, count), tokens in TOKENS.items():
-            engine = Engine(runners[model])
-            late, early = range(count), range(count, 2 * count)
-            write(engine, late, tokens)
-            found = {"tokens": tokens, **summary(engine, late), **late_beside_early(engine, late, early)}
-            name = f"{model}, {count} drafts"
-            results[name] = found
-            show(name, found)
-    print(json.dumps(results))
+def measure(engine: Engine, count: int, tokens: int) -> dict[str, object]:
+    late, early = range(count), range(count, 2 * count)
+    write(engine, late, tokens)
+    return {**summary(engine, late), **late_beside_early(engine, late, early)}
 
 
 if __name__ == "__main__":
-    main()
+    measure_each(TOKENS, measure)

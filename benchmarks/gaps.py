@@ -10,7 +10,7 @@ longer a gap, the likelier it was disturbed.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmarks.engine import Engine, gaps_and_thefts, quantile
 from benchmarks.models import measured_models
@@ -24,7 +24,7 @@ TOKENS = {(SMOLLM2, 1): 4000, (SMOLLM2, 16): 1300, (GPT2, 1): 2600, (GPT2, 16): 
 def write(engine: Engine, drafts: Sequence[int], tokens: int) -> None:
     """They begin, and write so many tokens each."""
     for draft in drafts:
-        engine.tell(draft, engine.extract(300 * (draft % 16), BEFORE), budget=tokens)
+        engine.tell(draft, engine.extract(300 * draft, BEFORE), budget=tokens)
     engine.run(lambda: False)
 
 
@@ -55,22 +55,22 @@ def summary(engine: Engine, drafts: Sequence[int]) -> dict[str, object]:
     }
 
 
-def show(name: str, found: dict[str, object]) -> None:
-    shown = "  ".join(f"{key} {value}" for key, value in found.items() if "bucket" not in key)
-    print(f"{name}  {shown}", flush=True)
+def measure(engine: Engine, count: int, tokens: int) -> dict[str, object]:
+    write(engine, range(count), tokens)
+    return summary(engine, range(count))
 
 
-def main() -> None:
+def measure_each(wanted: dict[tuple[str, int], int], measure: Callable[[Engine, int, int], dict[str, object]]) -> None:
+    """With an engine of its own for each model and number of drafts; prints what was found."""
     results: dict[str, dict[str, object]] = {}
     with measured_models() as runners:
-        for (model, count), tokens in TOKENS.items():
-            engine = Engine(runners[model])
-            write(engine, range(count), tokens)
+        for (model, count), tokens in wanted.items():
+            found = {"tokens": tokens, **measure(Engine(runners[model]), count, tokens)}
             name = f"{model}, {count} drafts"
-            results[name] = {"tokens": tokens, **summary(engine, range(count))}
-            show(name, results[name])
+            results[name] = found
+            print(name, *(f" {key} {value}" for key, value in found.items() if "bucket" not in key), flush=True)
     print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main()
+    measure_each(TOKENS, measure)

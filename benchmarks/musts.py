@@ -17,13 +17,15 @@ _MOST_GAP = 3
 
 @dataclass(frozen=True, slots=True)
 class Must:
-    """`most` if the figures must not be greater, else they must not be smaller. No bound: nothing was promised."""
+    """`most` if the figures must not be greater, else they must not be smaller. No bound: nothing was promised.
+    `unjudged` says why the figures tell nothing of the program."""
 
     what: str
     figures: Sequence[float]
     must: Sequence[float] = ()
     aim: Sequence[float] = ()
     most: bool = False
+    unjudged: str = ""
 
     @property
     def holds(self) -> bool:
@@ -105,10 +107,9 @@ def _gaps(figures: Any) -> Iterator[Must]:
         what, worst = f"{name}, {found['tokens']:,} tokens, gap: p99.9 by median", found["p999_to_median"]
         undisturbed, theft = found["undisturbed_p999_to_median"], 1 - found["undisturbed"]
         # What holds in spite of theft holds, and what misses without theft misses.
-        if worst > _MOST_GAP and theft > 0.001 and (undisturbed is None or undisturbed <= _MOST_GAP):
-            yield Must(f"{what}; not judged: the host took processors away in {theft:.1%}", [worst])
-        else:
-            yield Must(what, [worst], (_MOST_GAP,), (2,), most=True)
+        by_host = worst > _MOST_GAP and theft > 0.001 and (undisturbed is None or undisturbed <= _MOST_GAP)
+        why = f"not judged: the host took processors away in {theft:.1%}" if by_host else ""
+        yield Must(what, [worst], (_MOST_GAP,), (2,), most=True, unjudged=why)
         if undisturbed is not None:
             share = f"{found['undisturbed']:.1%}"
             what = f"the same of the {share} in which no host was seen to take processors away: likely too low"

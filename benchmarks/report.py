@@ -26,6 +26,14 @@ _HEADINGS = {
     "whole_program": "Through server and socket",
     "loops": "Loops",
 }
+# What is shown of gaps, and how it is called.
+_GAPS = {
+    "tokens": "tokens of each draft",
+    "median_ms": "median, ms",
+    "p99_ms": "p99, ms",
+    "p999_ms": "p99.9, ms",
+    "most_ms": "most, ms",
+}
 
 
 def write_page(record: Record) -> None:
@@ -65,6 +73,7 @@ def _must_cells(row: Must) -> Sequence[object]:
     if row.aim:
         aim = "aim reached" if row.reaches_aim else "short of the aim"
         verdict = f"{verdict}, {aim}" if verdict else aim
+    verdict = row.unjudged or verdict
     return row.what, _joined(row.figures), _bounds(bound, row.must), _bounds(bound, row.aim), verdict
 
 
@@ -112,9 +121,8 @@ def _reaction(figures: Any) -> Iterator[str]:
 
 
 def _gaps(figures: Any) -> Iterator[str]:
-    measures = ("tokens", "median_ms", "p99_ms", "p999_ms", "most_ms")
-    head = ("", "tokens of each draft", "median, ms", "p99, ms", "p99.9, ms", "most, ms")
-    yield from _table(head, [(name, *(found[measure] for measure in measures)) for name, found in figures.items()])
+    rows = [(name, *(found[measure] for measure in _GAPS)) for name, found in figures.items()]
+    yield from _table(("", *_GAPS.values()), rows)
 
 
 def _endless(figures: Any) -> Iterator[str]:
@@ -123,19 +131,12 @@ def _endless(figures: Any) -> Iterator[str]:
     yield "not in others, so hundredths are chance."
     yield "`calm`: stretches of the long drafts without a gap of more than three medians."
     yield "`end by start`: their last fifth by their first, as the machine was so much later.\n"
-    measures = ("tokens", "median_ms", "p99_ms", "p999_ms", "most_ms", "late_ms", "early_ms")
-    head = (
-        "",
-        "tokens of each draft",
-        *("median, ms", "p99, ms", "p99.9, ms", "most, ms", "late, ms", "early, ms"),
-        "calm",
-        "end by start",
-    )
+    columns = _GAPS | {"late_ms": "late, ms", "early_ms": "early, ms"}
     rows = [
-        (name, *(found[measure] for measure in measures), _calm(found), _end_by_start(found))
+        (name, *(found[measure] for measure in columns), _calm(found), _end_by_start(found))
         for name, found in figures.items()
     ]
-    yield from _table(head, rows)
+    yield from _table(("", *columns.values(), "calm", "end by start"), rows)
 
 
 def _calm(found: Any) -> str:
@@ -146,7 +147,7 @@ def _calm(found: Any) -> str:
 def _end_by_start(found: Any) -> float:
     medians = [middle for middle, _ in found["buckets_ms"]]
     fifth = len(medians) // 5
-    return round(median(medians[-fifth:]) / median(medians[:fifth]), 2)
+    return float(round(median(medians[-fifth:]) / median(medians[:fifth]), 2))
 
 
 def _fairness(figures: Any) -> Iterator[str]:

@@ -102,7 +102,11 @@ def test_who_comes_and_goes_leaves_nothing_behind(app: AppServer) -> None:
 @pytest.mark.long
 def test_ten_thousand_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
     with running_server(tmp_path, "eventlet", fakes="instant") as app:
+        come_and_go(app, 50)
+        at_first = held(app)["bytes"]
         assert_as_before(app, share(COMINGS - WARM), warming=share(WARM), growth=2.5)
+        # What waits for the collector meanwhile.
+        assert held(app)["bytes"] - at_first < 20 * 2**20
 
 
 @pytest.mark.long
