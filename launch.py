@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from generator import bundled
+from generator.models import bundled
 from web.settings import SettingsError, parse
 
 ROOT = Path(__file__).resolve().parent
@@ -108,7 +108,7 @@ def place_bundled_model() -> None:
     except CannotStart as error:
         say(f"{bundled.NAME} is left out for now: {error}")
         return
-    if not _succeeds([str(PYTHON), "-m", "generator.bundled"], quiet=False):
+    if not _succeeds([str(PYTHON), "-m", "generator.models.bundled"], quiet=False):
         say(f"{bundled.NAME} is left out for now; the reason is above.")
 
 

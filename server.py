@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from web import concurrency
-from web.settings import Settings, SettingsError, parse, take_command
+from web.settings import ServerSettings, SettingsError, parse, take_command
 
 
-def _settings() -> tuple[tuple[str, Path] | None, Settings]:
+def _settings() -> tuple[tuple[str, Path] | None, ServerSettings]:
     """A command that is to be run instead of the server, if there is one, and the settings."""
     try:
         command, arguments = take_command(sys.argv[1:])
@@ -30,7 +30,7 @@ def _complaint(sentence: str) -> int:
     return 2
 
 
-def _async_mode(settings: Settings) -> str:
+def _async_mode(settings: ServerSettings) -> str:
     """The mode to serve in; patches the standard library when it is eventlet."""
     if settings.async_mode != concurrency.EVENTLET:
         return settings.async_mode
@@ -50,31 +50,32 @@ import functools
 import logging
 import socket
 
-from generator.desk import Desk
-from generator.engine_client import ENGINE_COMMAND, EngineClient
-from generator.library import Library
-from generator.menu import Menu
-from generator.model_hub import Hub
-from generator.retention import Retention
-from stories import folder
-from stories.store import Store, StoreError
+from generator.drafts.open_drafts import OpenDrafts
+from generator.engine_host.supervisor import ENGINE_COMMAND, EngineSupervisor
+from generator.library.library import Library
+from generator.library.retention import Retention
+from generator.models.hub_check import HubCheck
+from generator.models.menu import Menu
+from stories.errors import StoreError
+from stories.storage import folder
+from stories.storage.store import Store
 from web.addresses import AddressLimits
-from web.app import Edge, WebApp
+from web.app import EdgeSettings, WebApp
 from web.logs import log_to_stderr
 from web.owner import signing_key
-from web.serving import serve_until_stopped
+from web.serve import serve_until_stopped
 
 ROOT = Path(__file__).resolve().parent
 
 log = logging.getLogger("storygen")
 
 
-def main(settings: Settings, mode: str) -> int:
+def main(settings: ServerSettings, mode: str) -> int:
     log_to_stderr(settings.log_level, settings.log_format)
     concurrency.share_the_interpreter()
     run_blocking = concurrency.one_at_a_time(mode)
     try:
-        hold = folder.Hold(settings.data)
+        hold = folder.FolderLock(settings.data)
         key = signing_key(settings.data / folder.KEY_FILE)
         store = run_blocking(Store, settings.data / folder.DATABASE)
     except (OSError, StoreError) as error:
@@ -104,7 +105,7 @@ def copy(command: str, file: Path, data: Path) -> int:
 
 
 def _serve(
-    settings: Settings,
+    settings: ServerSettings,
     mode: str,
     key: bytes,
     store: Store,
@@ -114,8 +115,8 @@ def _serve(
     port = listener.getsockname()[1]
     limits = AddressLimits(open=settings.pages_per_address)
     reached = (settings.public_origin, settings.behind_proxy)
-    app = WebApp(Edge(settings.host, port, key, ROOT, mode, *reached, address_limits=limits))
-    menu = Menu(ROOT, ROOT / "static" / "config.js", Hub(), settings.fake_models)
+    app = WebApp(EdgeSettings(settings.host, port, key, ROOT, mode, *reached, address_limits=limits))
+    menu = Menu(ROOT, ROOT / "static" / "config.js", HubCheck(), settings.fake_models)
     boot = {
         "root": str(ROOT),
         "threads": settings.threads,
@@ -124,10 +125,12 @@ def _serve(
         "memory": settings.memory,
         "log_format": settings.log_format,
     }
-    make_engine = functools.partial(EngineClient, ENGINE_COMMAND, boot)
+    make_engine = functools.partial(EngineSupervisor, ENGINE_COMMAND, boot)
     compute = concurrency.one_at_a_time(mode)
     lag = app.lag
-    desk = Desk(store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted, lambda: lag.seconds, compute)
+    desk = OpenDrafts(
+        store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted, lambda: lag.seconds, compute
+    )
     app.connect(desk, Library(store, menu, run_blocking, desk), menu)
     app.start_tasks()
     retention = Retention(store, run_blocking, desk, settings.keep_days)
@@ -141,7 +144,7 @@ def _serve(
     serve_until_stopped(mode, listener, app.wsgi, app.close_connections, close)
 
 
-def _why_not_listening(settings: Settings, error: OSError) -> str:
+def _why_not_listening(settings: ServerSettings, error: OSError) -> str:
     return (
         f"Port {settings.port} of {settings.host} cannot be used ({error.strerror or error}); "
         "perhaps StoryGen is running already. Stop the other program, or choose another port with --port."

@@ -18,10 +18,10 @@ import psutil
 
 from benchmarks.models import ROOT, book
 from generator.engine.loop import Loop
-from generator.engine.model_runner import ModelRunner
-from generator.engine.runner import LoadOptions
-from generator.messages import Budget, Chunk, Drop, Event, Failed, ModelSpec, Piece, Set
-from generator.sampling_settings import SamplingSettings
+from generator.engine.networks.model_runner import ModelRunner
+from generator.engine.networks.runner import LoadOptions
+from generator.wire.messages import Budget, Chunk, Drop, EngineEvent, Failed, ModelSpec, Piece, Set
+from generator.wire.sampling_params import SamplingParams
 
 MODEL = ModelSpec("folder", "measured")
 ENDLESS = 10**9
@@ -55,7 +55,7 @@ class Engine:
         return Piece("." * sum(lengths), ids, lengths, self.runner.vocabulary.fingerprint)
 
     def tell(self, draft: int, *pieces: Piece, epoch: int = 1, budget: int = ENDLESS, owner: str = "o") -> None:
-        sampling = SamplingSettings(seed=draft)
+        sampling = SamplingParams(seed=draft)
         self._loop.submit(Set(str(draft), epoch, owner, MODEL, None, (), pieces, sampling, 0, 0, 0, budget))
 
     def allow(self, draft: int, epoch: int, budget: int) -> None:
@@ -95,7 +95,7 @@ class Engine:
             thread.join()
         assert not self.failure, self.failure
 
-    def _publish(self, event: Event) -> None:
+    def _publish(self, event: EngineEvent) -> None:
         if isinstance(event, Chunk):
             self.written[int(event.sequence)].append(
                 Written(event.epoch, time.perf_counter(), len(event.tokens), stolen())

@@ -12,7 +12,7 @@ import time
 
 from benchmarks.engine import Engine
 from benchmarks.models import measured_models
-from generator.engine.model_runner import ModelRunner
+from generator.engine.networks.model_runner import ModelRunner
 
 DRAFTS, BEFORE = 16, 128
 

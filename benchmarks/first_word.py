@@ -17,7 +17,7 @@ from statistics import median
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from generator.bundled import NAME
+from generator.models.bundled import NAME
 from tests.app.server import AppServer, running_server
 from tests.browser.conftest import CHROMIUM, FLAGS
 

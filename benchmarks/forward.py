@@ -21,12 +21,12 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreT
 from benchmarks.models import BUNDLED, ROOT, can_compare, chosen_format
 from benchmarks.record import GPT2, SMOLLM2
 from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill, rounds_of
-from generator.engine.families import read_family
-from generator.engine.int8.opening import open_int8
-from generator.engine.model_runner import ModelRunner
-from generator.engine.network import Network
-from generator.engine.packed_network import PackedNetwork
-from generator.engine.vocabulary import Vocabulary
+from generator.engine.int8.open_network import open_int8
+from generator.engine.networks.model_runner import ModelRunner
+from generator.engine.networks.model_weights import read_family
+from generator.engine.networks.network import Network
+from generator.engine.networks.torch_network import TorchNetwork
+from generator.engine.tokens.vocabulary import Vocabulary
 
 WINDOW = 1024
 MOST_EXACT = "int8-a16"
@@ -49,7 +49,7 @@ def no_vocabulary(size: int) -> Vocabulary:
 def networks(model: PreTrainedModel) -> Iterator[tuple[str, Network]]:
     family = read_family(model, WINDOW)
     assert family is not None
-    yield "fp32", PackedNetwork(family)
+    yield "fp32", TorchNetwork(family)
     is_random = model.config.model_type == "gpt2"
     for name in ("int8", MOST_EXACT) if is_random else ("int8",):
         if (rounded := open_int8(family)) is not None:

@@ -19,14 +19,14 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from benchmarks.forward import WINDOW, no_vocabulary
 from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill, rounds_of
-from generator.engine.families import read_family
-from generator.engine.graph_network import GraphNetwork
 from generator.engine.loop import Loop
-from generator.engine.model_runner import ModelRunner, open_model
-from generator.engine.network import Network
-from generator.engine.runner import LoadOptions
-from generator.messages import Chunk, Event, ModelSpec, Piece, Set
-from generator.sampling_settings import SamplingSettings
+from generator.engine.networks.cuda_graph_network import CudaGraphNetwork
+from generator.engine.networks.model_runner import ModelRunner, open_model
+from generator.engine.networks.model_weights import read_family
+from generator.engine.networks.network import Network
+from generator.engine.networks.runner import LoadOptions
+from generator.wire.messages import Chunk, EngineEvent, ModelSpec, Piece, Set
+from generator.wire.sampling_params import SamplingParams
 
 STREAMS = (1, 16)
 TOKENS = 64
@@ -56,8 +56,8 @@ def _on_gpu(model: PreTrainedModel) -> PreTrainedModel:
 def networks(model: PreTrainedModel) -> dict[str, Network]:
     family = read_family(model, WINDOW)
     assert family is not None
-    rounded = GraphNetwork(family.rounded_to(torch.bfloat16))
-    exact = GraphNetwork(family)
+    rounded = CudaGraphNetwork(family.rounded_to(torch.bfloat16))
+    exact = CudaGraphNetwork(family)
     general = open_model(copy.deepcopy(model), WINDOW)
     return {"general, fp32": general, "captured, fp32": exact, "captured, bf16": rounded}
 
@@ -67,7 +67,7 @@ def write(runner: ModelRunner, drafts: int) -> float:
     begun = 0.0
     count = 0
 
-    def publish(event: Event) -> None:
+    def publish(event: EngineEvent) -> None:
         nonlocal begun, count
         if isinstance(event, Chunk):
             begun = begun or time.perf_counter()
@@ -77,7 +77,7 @@ def write(runner: ModelRunner, drafts: int) -> float:
     loop.models.add(spec, runner)
     for number in range(drafts):
         pieces = (Piece("Once upon a time"),)
-        loop.submit(Set(str(number), 1, "o", spec, None, (), pieces, SamplingSettings(seed=1), 0, 0, 0, 4 * TOKENS))
+        loop.submit(Set(str(number), 1, "o", spec, None, (), pieces, SamplingParams(seed=1), 0, 0, 0, 4 * TOKENS))
     loop.drain(0)
     while loop.step() == 0:
         loop.drain(0)

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from generator.engine.loading import load_model
+from generator.engine.loading.load import load_model
 from generator.engine.loop import Loop
-from generator.engine.runner import LoadOptions
-from generator.messages import Chunk, Event, ModelSpec, Piece, Set
-from generator.sampling_settings import SamplingSettings
+from generator.engine.networks.runner import LoadOptions
+from generator.wire.messages import Chunk, EngineEvent, ModelSpec, Piece, Set
+from generator.wire.sampling_params import SamplingParams
 
 ROOT = Path(__file__).parents[1]
 MODEL = ModelSpec("bundled", ".models/smollm2-135m-instruct")
@@ -61,7 +61,7 @@ def write(voices: dict[str, dict[str, object]], tokens: int) -> dict[str, list[l
     """What the model writes with each voice, once for each seed."""
     written: dict[str, list[int]] = {f"{name}/{seed}": [] for name in voices for seed in SEEDS}
 
-    def publish(event: Event) -> None:
+    def publish(event: EngineEvent) -> None:
         if isinstance(event, Chunk):
             written[event.sequence] += [token[0] for token in event.tokens]
 
@@ -70,7 +70,7 @@ def write(voices: dict[str, dict[str, object]], tokens: int) -> dict[str, list[l
     loop.models.add(MODEL, load_model(MODEL, options, lambda progress: None))
     for name, settings in voices.items():
         for seed in SEEDS:
-            sampling = SamplingSettings().merged(settings | {"seed": seed})
+            sampling = SamplingParams().merged(settings | {"seed": seed})
             pieces = (Piece(BEGINNING),)
             loop.submit(Set(f"{name}/{seed}", 1, "o", MODEL, None, (), pieces, sampling, 0, 0, 0, tokens))
     loop.drain(0)

@@ -15,9 +15,9 @@ import psutil
 
 from benchmarks.models import BUNDLED, ROOT, book, load, random_gpt2
 from benchmarks.record import GPT2, SMOLLM2
-from generator.engine.models import LoadedModel
-from generator.messages import Chunk, Failed, ModelSpec, Piece, Set, Status
-from generator.sampling_settings import SamplingSettings
+from generator.engine.loading.loaded_models import LoadedModel
+from generator.wire.messages import Chunk, Failed, ModelSpec, Piece, Set, Status
+from generator.wire.sampling_params import SamplingParams
 from tests.generator.engine.engine_process import EngineProcess, engine_process
 
 DRAFTS = 16
@@ -47,7 +47,7 @@ def write(engine: EngineProcess, process: psutil.Process, spec: ModelSpec, token
     text = book()
     for draft in range(DRAFTS):
         piece = Piece(text[1200 * draft :][:LETTERS])
-        sampling = SamplingSettings(seed=draft)
+        sampling = SamplingParams(seed=draft)
         engine.send(Set(str(draft), 1, "o", spec, None, (), (piece,), sampling, 0, 0, 0, tokens))
     most = written = 0
     while written < DRAFTS * tokens:

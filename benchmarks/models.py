@@ -17,11 +17,11 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from benchmarks.record import GPT2, SMOLLM2
-from generator.bundled import FOLDER
-from generator.engine.loading import load_model
-from generator.engine.model_runner import ModelRunner
-from generator.engine.runner import LoadOptions
-from generator.messages import ModelSpec
+from generator.engine.loading.load import load_model
+from generator.engine.networks.model_runner import ModelRunner
+from generator.engine.networks.runner import LoadOptions
+from generator.models.bundled import FOLDER
+from generator.wire.messages import ModelSpec
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ModelSpec("bundled", FOLDER.as_posix())

@@ -19,11 +19,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.models import BUNDLED, ROOT, book, can_compare, chosen_format
-from generator.engine.families import read_family
-from generator.engine.int8.opening import open_int8
-from generator.engine.packed_network import PackedNetwork
-from generator.engine.precision import MeasuredNetwork
-from generator.engine.pretrained_vocabulary import read_vocabulary
+from generator.engine.int8.open_network import open_int8
+from generator.engine.loading.precision import MeasuredNetwork
+from generator.engine.loading.pretrained_vocabulary import read_vocabulary
+from generator.engine.networks.model_weights import read_family
+from generator.engine.networks.torch_network import TorchNetwork
 
 WINDOW, STRIDE = 1024, 768
 # Four places of the book, each after 256 tokens of it.
@@ -40,7 +40,7 @@ def networks() -> tuple[dict[str, MeasuredNetwork], list[int]]:
     rounded = open_int8(family)
     assert rounded is not None, "8 bits cannot be had here"
     rounded.use(chosen_format())
-    return {"fp32": PackedNetwork(family), "int8": rounded}, [vocabulary.start_id, *vocabulary.tokenize(book()).ids]
+    return {"fp32": TorchNetwork(family), "int8": rounded}, [vocabulary.start_id, *vocabulary.tokenize(book()).ids]
 
 
 def windows(count: int) -> Iterator[tuple[int, int, int]]:

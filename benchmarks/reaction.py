@@ -17,9 +17,9 @@ from itertools import count
 
 from benchmarks.engine import ENDLESS, Engine, Written, gaps, quantile
 from benchmarks.models import measured_models
-from generator.engine.model_runner import ModelRunner
-from generator.messages import Piece
-from stories.reducer import EDIT_HOLD_SECONDS
+from generator.engine.networks.model_runner import ModelRunner
+from generator.wire.messages import Piece
+from stories.draft.reducer import EDIT_HOLD_SECONDS
 
 WINDOW = 990
 NEAR, OTHER = 4, (64, 256)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 from transformers import PreTrainedModel
 
-from generator.engine.model_runner import ModelRunner
-from generator.engine.runner import Row
+from generator.engine.networks.model_runner import ModelRunner
+from generator.engine.networks.runner import BatchItem
 
 SHORT, LONG = 64, 768
 # Eight tokens were too few: two runs on the same quiet machine differed by a third.
@@ -29,7 +29,7 @@ def decode(runner: ModelRunner, streams: int, context: int, tokens: int = TOKENS
     newest = [5] * streams
     begin = time.perf_counter()
     for step in range(tokens):
-        rows = [Row(slot, [newest[slot]], context + step, True) for slot in range(streams)]
+        rows = [BatchItem(slot, [newest[slot]], context + step, True) for slot in range(streams)]
         newest = [int(row.argmax()) for row in runner.forward(rows, never)]
     return streams * tokens / (time.perf_counter() - begin)
 
@@ -44,7 +44,7 @@ def prefill(runner: ModelRunner) -> float:
 def _fill(runner: ModelRunner, context: int) -> None:
     for past in range(0, context, CHUNK):
         count = min(CHUNK, context - past)
-        runner.forward([Row(0, range(100, 100 + count), past, past + count == context)], never)
+        runner.forward([BatchItem(0, range(100, 100 + count), past, past + count == context)], never)
 
 
 def generate(model: PreTrainedModel, context: int, tokens: int = TOKENS) -> float:

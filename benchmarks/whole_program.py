@@ -20,8 +20,8 @@ from statistics import median
 
 from benchmarks.engine import Engine
 from benchmarks.models import BUNDLED, load
-from generator.bundled import NAME
-from generator.messages import Piece
+from generator.models.bundled import NAME
+from generator.wire.messages import Piece
 from tests.app.live_page import LivePage
 from tests.app.server import AppServer, running_server
 from tests.web.raw_page import ask

@@ -1,57 +1,87 @@
-"""What can go wrong with the store, in sentences a person can act on."""
+"""Refusals: why a request cannot be done, with the protocol's code and a sentence that says what to do.
+
+Owns the codes of the protocol's events and every sentence that is used in more than one place. A refusal is raised
+where it happens and reaches the page unchanged. Knows nothing of sockets, HTTP or SQL.
+"""
 
 from __future__ import annotations
 
-import sqlite3
+CODES = (
+    *("invalid", "unknown_draft", "unknown_model", "model_unavailable", "behind", "too_large", "busy"),
+    *("rate_limited", "storage", "engine_down", "protocol"),
+)
+"""The codes an event's acknowledgement may carry; docs/protocol.md describes each. REST adds some of its own."""
 
 
-class StoreError(Exception):
-    """Something could not be stored or read; the message is a sentence."""
+class Refused(Exception):
+    """A request cannot be done, and nothing has changed. `code` is the protocol's, `message` a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Behind(Refused):
+    """The revision is too old to be reached from the log."""
+
+    def __init__(self) -> None:
+        super().__init__("behind", "This page is too far behind; open the draft again.")
+
+
+class UnknownModel(Refused):
+    """The menu has no entry of this name in the story's mode."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("unknown_model", f"There is no model {name!r} in the menu; choose another.")
+
+
+class ModelUnavailable(Refused):
+    """The menu's entry cannot write; `reason` says why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__("model_unavailable", f"{name}: {reason}")
+
+
+class StoreError(Refused):
+    """The store did not do what was asked. Its subclasses say why."""
+
+    def __init__(self, message: str, code: str = "storage") -> None:
+        super().__init__(code, message)
 
 
 class UnknownStory(StoreError):
-    """There is no such story, or it is another owner's."""
+    """The story does not exist, or belongs to another owner."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such story.", "unknown_story")
 
 
 class UnknownDraft(StoreError):
-    """There is no such draft, or it is another owner's."""
+    """The draft does not exist, or belongs to another owner."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such draft.", "unknown_draft")
 
 
 class UnknownRevision(StoreError):
     """The draft never had this revision."""
 
+    def __init__(self) -> None:
+        super().__init__("The draft has no such revision.", "invalid")
+
 
 class TooLong(StoreError):
-    """More of a log was asked for than is read at once."""
+    """The part of a log that was asked for is larger than one read allows."""
 
 
 class SchemaTooNew(StoreError):
-    """The file was written by a newer version of the program."""
+    """A newer version of the program wrote the file."""
 
 
 class Damaged(StoreError):
-    """The file is no sound database."""
+    """The file is not a sound database."""
 
 
 class StorageFailed(StoreError):
     """The disk is full, read-only, locked or broken. What was stored before is intact; trying again may work."""
-
-
-# SQLite's own words, since Python 3.10 does not pass on its error codes.
-_SENTENCES = (
-    ("disk is full", StorageFailed, "The disk is full; free some space, then it goes on."),
-    ("readonly", StorageFailed, "The data folder is read-only; make it writable."),
-    ("locked", StorageFailed, "Another program is using the stories; close it."),
-    ("unable to open", StorageFailed, "The file of the stories cannot be opened; is its folder there and writable?"),
-    ("constraint failed", StoreError, "That contradicts what is stored already."),
-    ("malformed", Damaged, "The file of the stories is damaged; restart to have it checked."),
-    ("not a database", Damaged, "The file of the stories is not a database."),
-)
-
-
-def store_error(error: sqlite3.Error) -> StoreError:
-    """The StoreError that stands for SQLite's `error`."""
-    for words, kind, sentence in _SENTENCES:
-        if words in str(error):
-            return kind(sentence)
-    return StorageFailed(f"The stories cannot be read or written ({error}).")

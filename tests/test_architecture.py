@@ -1,10 +1,12 @@
-"""The rules of docs/architecture.md, read from the source: who may import whom, and how large a file may grow."""
+"""The rules of docs/architecture.md, read from the source: imports, cycles, and the size of files and folders."""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,16 +18,47 @@ PRODUCT = [path for path in PYTHON if path.relative_to(ROOT).parts[0] not in ("t
 CLIENT = sorted(path for ending in ("ts", "svelte", "mjs") for path in ROOT.glob(f"client/[!n]*/**/*.{ending}"))
 MAX_LINES = 300
 MAX_FUNCTION_LINES = 40
+MAX_FILES = 15
+# Each of these is one subject that would only get harder to read in parts.
+LARGE_FOLDERS = {"benchmarks", "client/src/components", "web", "tests/web"}
+LARGE_FOLDERS |= {"generator/engine/int8", "tests/generator/engine/int8"}
 
-# What a part of the program may import besides the standard library. The most specific part counts.
+# What a folder or file may import besides the standard library. The most specific entry counts.
 MAY_IMPORT: dict[str, set[str]] = {
     "stories": {"stories"},
-    "generator": {"stories", "generator", "json5"},
-    "generator/engine": {
-        *("generator.engine", "generator.messages", "generator.sampling_settings", "generator.frames"),
+    "stories/text": {"stories.text", "stories.errors"},
+    "stories/draft": {"stories.draft", "stories.text", "stories.errors", "stories.limits"},
+    "stories/storage": {"stories.storage", "stories.text", "stories.errors"},
+    "stories/files": {"stories.files", "stories.text", "stories.errors", "stories.limits"},
+    "generator/wire": {"generator.wire", "stories.errors"},
+    "generator/models": {"generator.models", "generator.wire", "stories.errors", "json5"},
+    "generator/engine_host": {"generator.engine_host", "generator.wire"},
+    "generator/drafts": {"generator.drafts", "generator.models", "generator.wire", "stories"},
+    "generator/library": {"generator.library", "generator.drafts", "generator.models", "generator.wire", "stories"},
+    "generator/engine": {"generator.engine", "generator.wire"},
+    "generator/engine/process": {"generator.engine.process", "generator.wire"},
+    "generator/engine/tokens": {"generator.engine.tokens", "generator.wire", "numpy"},
+    "generator/engine/sampling": {"generator.engine.sampling", "generator.engine.tokens", "generator.wire", "numpy"},
+    "generator/engine/networks": {
+        *("generator.engine.networks", "generator.engine.sampling", "generator.engine.tokens", "generator.wire"),
+        *("torch", "transformers", "numpy"),
+    },
+    # Needed before torch is imported.
+    "generator/engine/networks/runner.py": {"generator.engine.sampling", "generator.engine.tokens"},
+    "generator/engine/networks/fake.py": {"generator.engine", "generator.wire", "numpy"},
+    "generator/engine/networks/memory_size.py": set(),
+    "generator/engine/scheduling": {
+        *("generator.engine.scheduling", "generator.engine.networks.runner", "generator.engine.sampling"),
+        *("generator.engine.tokens", "generator.wire", "numpy"),
+    },
+    "generator/engine/int8": {
+        *("generator.engine.int8", "generator.engine.networks", "generator.engine.process"),
+        *("numba", "llvmlite", "numpy", "torch"),
+    },
+    "generator/engine/loading": {
+        *("generator.engine", "generator.wire"),
         *("torch", "transformers", "tokenizers", "huggingface_hub", "numpy", "tqdm"),
     },
-    "generator/engine/int8": {"generator.engine", "numba", "llvmlite", "numpy", "torch"},
     "web": {
         *("stories", "generator", "web"),
         *("flask", "flask_socketio", "socketio", "engineio", "werkzeug", "simple_websocket"),
@@ -35,13 +68,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "web/settings.py": set(),
     "server.py": {"stories", "generator", "web"},
     # Runs before anything is installed.
-    "launch.py": {"generator.bundled", "web.settings"},
-    "generator/bundled.py": set(),
+    "launch.py": {"generator.models.bundled", "web.settings"},
+    "generator/models/bundled.py": set(),
 }
 FORBIDDEN: dict[str, set[str]] = {
-    "generator": {"generator.engine", "sqlite3"},
-    "generator/engine": {"sqlite3"},
-    "web": {"generator.engine", "sqlite3", "stories.store"},
+    "generator": {"sqlite3"},
+    "web": {"generator.engine", "sqlite3", "stories.storage"},
     "server.py": {"generator.engine"},
 }
 
@@ -51,7 +83,7 @@ def relative(path: Path) -> str:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Every module a file imports, also within functions, as `package.module`."""
+    """Yield every module a file imports, also within functions and for type checking, as `package.module`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -77,7 +109,7 @@ def violations(path: Path) -> list[str]:
     found = []
     for module in imports_of(path):
         outside = module.split(".")[0] not in sys.stdlib_module_names and not is_within(module, allowed)
-        # `from generator import menu` names the package first, which says nothing yet.
+        # `from generator.models import menu` names the package first, which says nothing yet.
         is_package = any(name.startswith(f"{module}.") for name in allowed)
         if (outside and not is_package) or is_within(module, forbidden):
             found.append(module)
@@ -91,15 +123,24 @@ def test_imports_point_one_way() -> None:
 @pytest.mark.parametrize(
     ("place", "source"),
     [
-        ("stories/x.py", "import generator.menu"),
+        ("stories/x.py", "import generator.models.menu"),
         ("stories/x.py", "import flask"),
-        ("generator/x.py", "from generator.engine import loop"),
-        ("generator/x.py", "def f():\n    import torch"),
-        ("generator/x.py", "from generator import engine"),
-        ("generator/engine/x.py", "from generator import menu"),
-        ("generator/engine/x.py", "import stories.changes"),
+        ("stories/text/x.py", "from stories.draft import state"),
+        ("stories/draft/x.py", "import stories.storage.store"),
+        ("generator/wire/x.py", "from generator.drafts import open_drafts"),
+        ("generator/drafts/x.py", "from generator.engine import loop"),
+        ("generator/drafts/x.py", "from generator.library import library"),
+        ("generator/drafts/x.py", "def f():\n    import torch"),
+        ("generator/models/x.py", "from generator import engine"),
+        ("generator/library/x.py", "import sqlite3"),
+        ("generator/engine/x.py", "from generator.models import menu"),
+        ("generator/engine/x.py", "import stories.text.changes"),
+        ("generator/engine/tokens/x.py", "import torch"),
+        ("generator/engine/scheduling/x.py", "import torch"),
+        ("generator/engine/scheduling/x.py", "from generator.engine.networks import model_runner"),
+        ("generator/engine/sampling/x.py", "if True:\n    import torch"),
         ("web/x.py", "import eventlet.tpool"),
-        ("web/x.py", "from stories import store"),
+        ("web/x.py", "from stories.storage import store"),
         ("server.py", "import torch"),
     ],
 )
@@ -111,9 +152,55 @@ def test_a_wrong_import_is_seen(place: str, source: str, tmp_path: Path, monkeyp
     assert violations(path)
 
 
+def graph_of(sources: Mapping[str, Path]) -> dict[str, set[str]]:
+    """The modules that each module imports, of those in `sources`."""
+    return {name: {found for found in imports_of(path) if found in sources} - {name} for name, path in sources.items()}
+
+
+def folders_of(graph: Mapping[str, Set[str]]) -> dict[str, set[str]]:
+    """The same between folders: the folder of `a.b.c` is `a.b`."""
+    folders: dict[str, set[str]] = {}
+    for name, imported in graph.items():
+        folder = name.rpartition(".")[0]
+        folders.setdefault(folder, set()).update({other.rpartition(".")[0] for other in imported} - {folder})
+    return folders
+
+
+def cycle_in(graph: Mapping[str, Set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1]
+        return cycle
+    return []
+
+
+SOURCES = {relative(path).removesuffix(".py").replace("/", "."): path for path in PRODUCT if path.stem != "__init__"}
+
+
+def test_neither_modules_nor_folders_import_in_a_circle() -> None:
+    graph = graph_of(SOURCES)
+    assert cycle_in(graph) == []
+    assert cycle_in(folders_of(graph)) == []
+
+
+def test_a_circle_is_seen(tmp_path: Path) -> None:
+    for name, source in {"a": "def f():\n    from p import b", "b": "if TYPE_CHECKING:\n    import p.a"}.items():
+        (tmp_path / name).write_text(source)
+    graph = graph_of({"p.a": tmp_path / "a", "p.b": tmp_path / "b"})
+    assert cycle_in(graph)
+    assert cycle_in(folders_of({"p.a": {"q.b"}, "q.c": {"p.d"}}))
+
+
 def test_files_stay_small() -> None:
     lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in [*PYTHON, *CLIENT]}
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_folders_stay_small() -> None:
+    files = [path for path in [*PYTHON, *CLIENT] if path.name != "__init__.py"]
+    counts = Counter(relative(path.parent) for path in files)
+    assert {name: n for name, n in counts.items() if n > MAX_FILES and name not in LARGE_FOLDERS} == {}
 
 
 def test_functions_fit_on_a_screen() -> None:
@@ -132,6 +219,16 @@ def test_every_module_says_what_it_owns() -> None:
     modules = [path for path in PYTHON if path.name != "__init__.py"]
     without = [relative(path) for path in modules if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
     assert without == []
+
+
+def test_class_names_are_unique() -> None:
+    counts = Counter(name for path in PRODUCT for name in classes_of(path) if not name.startswith("_"))
+    assert {name for name, n in counts.items() if n > 1} == set()
+
+
+def classes_of(path: Path) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    yield from (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
 
 
 def test_no_file_is_named_after_nothing() -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from generator import bundled
-from tests.generator.model_folders import make_model
+from generator.models import bundled
+from tests.generator.models.model_folders import make_model
 
 ROOT = Path(__file__).parents[1]
 FILES = (
     "launch.py",
     "run_local.sh",
     "generator/__init__.py",
-    "generator/bundled.py",
+    "generator/models/bundled.py",
     "web/__init__.py",
     "web/settings.py",
 )

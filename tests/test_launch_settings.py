@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from web.addresses import AddressLimits
-from web.settings import SETTINGS, Setting, Settings, SettingsError, parse
+from web.settings import SETTINGS, ServerSettings, Setting, SettingsError, parse
 
 README = Path(__file__).parents[1] / "README.md"
 EXAMPLES = {
@@ -34,7 +34,7 @@ EXAMPLES = {
 
 def test_every_setting_is_an_attribute_and_has_an_example() -> None:
     names = [setting.name for setting in SETTINGS]
-    assert sorted(names) == sorted(Settings.__slots__) == sorted(EXAMPLES)
+    assert sorted(names) == sorted(ServerSettings.__slots__) == sorted(EXAMPLES)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
@@ -109,7 +109,7 @@ def test_any_text_is_a_setting_or_a_mistake(setting: Setting, text: str) -> None
         message = str(error)
         assert variable in message or "--public-origin" in message
     else:
-        assert isinstance(settings, Settings)
+        assert isinstance(settings, ServerSettings)
 
 
 def test_the_readme_lists_every_flag_and_variable() -> None:

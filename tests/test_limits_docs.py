@@ -32,7 +32,7 @@ def test_a_limit_is_what_the_page_says(figure: str, name: str) -> None:
     assert value_of(name) == int(figure.replace(",", ""))
 
 
-@pytest.mark.parametrize("shape", ["web.addresses.AddressLimits", "web.socket_guard.Limits"])
+@pytest.mark.parametrize("shape", ["web.addresses.AddressLimits", "web.socket_guard.SocketLimits"])
 def test_no_limit_is_left_out(shape: str) -> None:
     module, _, owner = shape.rpartition(".")
     fields = dataclasses.fields(getattr(importlib.import_module(module), owner))

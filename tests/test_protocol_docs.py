@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from generator.sampling_settings import RANGES, Words
-from stories.changes import ChangeSet
-from stories.update import Token, Update
+from generator.wire.sampling_params import RANGES, Words
+from stories.errors import CODES
+from stories.text.changes import ChangeSet
+from stories.text.update import Token, Update
 from web import payloads
-from web.app import Edge, WebApp
-from web.errors import EVENT_CODES, STATUSES
+from web.app import EdgeSettings, WebApp
+from web.errors import STATUSES
 from web.namespace import EVENTS, PROTOCOL
 from web.payloads import fields_of
 
@@ -26,9 +27,9 @@ SHAPES: dict[str, type] = {
     "auth": payloads.Auth,
     **{name: event.payload for name, event in EVENTS.items()},
     "edit: each of `updates`": payloads.EditUpdate,
-    "POST /api/stories": payloads.CreateStory,
-    "PATCH /api/stories/<story>": payloads.RenameStory,
-    "POST /api/stories/<story>/drafts": payloads.CreateDraft,
+    "POST /api/stories": payloads.CreateStoryRequest,
+    "PATCH /api/stories/<story>": payloads.RenameStoryRequest,
+    "POST /api/stories/<story>/drafts": payloads.CreateDraftRequest,
 }
 
 
@@ -59,11 +60,11 @@ def test_error_codes_and_their_statuses() -> None:
     documented = {code.strip("`"): (int(status), words) for code, status, words in rows("Errors")}
     assert {code: status for code, (status, _) in documented.items()} == STATUSES
     of_events = {code for code, (_, words) in documented.items() if "HTTP only" not in words}
-    assert of_events == set(EVENT_CODES)
+    assert of_events == set(CODES)
 
 
 def test_routes(tmp_path: Path) -> None:
-    app = WebApp(Edge("127.0.0.1", 1, b"k" * 32, tmp_path, "threading"))
+    app = WebApp(EdgeSettings("127.0.0.1", 1, b"k" * 32, tmp_path, "threading"))
     unused = cast(Any, SimpleNamespace(status=dict))
     app.connect(unused, unused, unused)
     there_are = {
@@ -87,7 +88,7 @@ def test_sampling_settings() -> None:
 
 
 def test_fields_of_an_update() -> None:
-    from generator.update_json import update_json
+    from generator.drafts.update_json import update_json
 
     update = Update("c", "user", ChangeSet.identity(1), (Token(1, 1, -1.0),), "t", ((1, "user"),))
     (entry,) = re.findall(r"`\[\{(.+?)\}, …\]`", SECTIONS["updates"])

@@ -38,7 +38,7 @@ class AddressLimits:
 
 
 @dataclass(slots=True)
-class Standing:
+class AddressUse:
     """Where one address stands. `used` is when it was last seen, by the monotonic clock."""
 
     requests: TokenBucket
@@ -57,10 +57,10 @@ class Standing:
 class Addresses:
     def __init__(self, limits: AddressLimits, behind_proxy: bool) -> None:
         self._limits, self._behind_proxy = limits, behind_proxy
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, AddressUse] = {}
         self._lock = threading.Lock()
 
-    def of(self, environ: Environ) -> Standing | None:
+    def of(self, environ: Environ) -> AddressUse | None:
         """The standing of the address a request comes from; None for one without limits."""
         name = self._name(environ.get("REMOTE_ADDR", ""))
         if name is None:
@@ -94,9 +94,9 @@ class Addresses:
             return str(ipaddress.IPv6Network((known, 64), strict=False))
         return str(known)
 
-    def _new(self) -> Standing:
+    def _new(self) -> AddressUse:
         limits = self._limits
-        return Standing(
+        return AddressUse(
             TokenBucket(limits.requests, limits.requests_burst),
             TokenBucket(limits.changes, limits.changes_burst),
             TokenBucket(limits.bytes, limits.bytes_burst),
@@ -137,7 +137,7 @@ class AddressGuard:
             with standing.lock:
                 standing.open -= 1
 
-    def _admits(self, standing: Standing, environ: Environ) -> bool:
+    def _admits(self, standing: AddressUse, environ: Environ) -> bool:
         if standing.open >= self._limits.open or not standing.requests.take():
             return False
         if environ["REQUEST_METHOD"] not in _CHANGING:

@@ -16,24 +16,24 @@ from flask_socketio import SocketIO  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from generator.errors import SessionError
+from stories.errors import Refused
 from web.addresses import Addresses, AddressGuard, AddressLimits
 from web.broadcaster import Broadcaster
 from web.errors import UNEXPECTED, error_body, status_of
 from web.guards import EdgeGuard, WsgiApp, own_origins
 from web.health import health
-from web.lag import Lag
+from web.loop_lag import LoopLag
 from web.metrics import Metrics
 from web.namespace import EVENTS, StoryNamespace
 from web.owner import Owners
 from web.pages import pages
 from web.rest import MAX_JSON_BYTES, rest
-from web.socket_guard import NAMESPACE, Limits, SocketGuard, TextPacket
+from web.socket_guard import NAMESPACE, SocketGuard, SocketLimits, TextPacket
 
 if TYPE_CHECKING:
-    from generator.desk import Desk
-    from generator.library import Library
-    from generator.menu import Menu
+    from generator.drafts.open_drafts import OpenDrafts
+    from generator.library.library import Library
+    from generator.models.menu import Menu
 
 _HTTP_CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "rate_limited"}
 _TICK_SECONDS = 2.0
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class EdgeSettings:
     """How this server is reached: where it listens, its public origin behind a proxy, and its files."""
 
     host: str
@@ -52,18 +52,18 @@ class Edge:
     async_mode: str
     public_origin: str | None = None
     behind_proxy: bool = False
-    limits: Limits = field(default_factory=Limits)
+    limits: SocketLimits = field(default_factory=SocketLimits)
     address_limits: AddressLimits = field(default_factory=AddressLimits)
 
 
 class WebApp:
     """`connect` gives it a desk, which itself needs `publish`; after that `wsgi` serves."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: EdgeSettings) -> None:
         self._edge = edge
         self._is_stopping = False
         self.metrics = Metrics()
-        self.lag = Lag(self.metrics.hub_lag.observe)
+        self.lag = LoopLag(self.metrics.hub_lag.observe)
         self.flask = Flask("storygen", root_path=str(edge.root), static_folder=None)
         self.flask.url_map.merge_slashes = False  # it would answer with a redirect to another path
         self.flask.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
@@ -80,7 +80,7 @@ class WebApp:
             inner = ProxyFix(inner, x_for=1, x_proto=1)
         self.wsgi = EdgeGuard(inner, origins, edge.behind_proxy, self.metrics.reject)
 
-    def connect(self, desk: Desk, library: Library, menu: Menu) -> None:
+    def connect(self, desk: OpenDrafts, library: Library, menu: Menu) -> None:
         """Add the routes and events, which all end at the desk or the library."""
         namespace = StoryNamespace(
             desk, self._owners, self._broadcaster, self.metrics, self._is_full, self._guard.charge
@@ -127,7 +127,7 @@ class WebApp:
         return menu
 
 
-def _socketio(flask: Flask, edge: Edge, origins: list[str]) -> SocketIO:
+def _socketio(flask: Flask, edge: EdgeSettings, origins: list[str]) -> SocketIO:
     return SocketIO(
         flask,
         async_mode=edge.async_mode,
@@ -161,8 +161,8 @@ def _identify(flask: Flask, owners: Owners) -> None:
 def _answer_errors(flask: Flask) -> None:
     """Every error as JSON, with a sentence; what nobody expected goes to the log and nowhere else."""
 
-    @flask.errorhandler(SessionError)
-    def refused(error: SessionError) -> tuple[dict[str, Any], int]:
+    @flask.errorhandler(Refused)
+    def refused(error: Refused) -> tuple[dict[str, Any], int]:
         return error_body(error.code, error.message), status_of(error.code)
 
     @flask.errorhandler(HTTPException)

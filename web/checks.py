@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from generator.sampling_settings import InvalidSampling, check
-from stories.changes import ChangeSet, InvalidChange
-from stories.utf16 import from_units, is_clean, to_units
-from web.errors import Refused
+from generator.wire.sampling_params import InvalidSamplingParam, check
+from stories.errors import Refused
+from stories.text.changes import ChangeSet, InvalidChange
+from stories.text.utf16 import from_units, is_clean, to_units
 
 MAX_COUNT = 2**53 - 1
 MAX_TITLE = 200
@@ -132,7 +132,7 @@ def _sampling(value: object, name: str) -> dict[str, Any]:
             raise invalid(f"{name}.{setting} must be a finite number.")
         try:
             check(setting, given)
-        except InvalidSampling as error:
+        except InvalidSamplingParam as error:
             raise invalid(f"{str(error)[:200]}.") from error
     return dict(settings)
 

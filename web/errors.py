@@ -8,12 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from generator.errors import SessionError
-
-EVENT_CODES = (
-    *("invalid", "unknown_draft", "unknown_model", "model_unavailable", "behind", "too_large", "busy"),
-    *("rate_limited", "storage", "engine_down", "protocol"),
-)
 STATUSES: Mapping[str, int] = {
     "invalid": 400,
     "protocol": 400,
@@ -33,10 +27,6 @@ STATUSES: Mapping[str, int] = {
     "model_unavailable": 503,
 }
 UNEXPECTED = "Something went wrong in the server; its log says what. Nothing was changed."
-
-
-class Refused(SessionError):
-    """A request that is turned away at the edge, before any session has seen it."""
 
 
 def error_body(code: str, message: str) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from web.guards import FORWARDED
 from web.metrics import Metrics
 
 if TYPE_CHECKING:
-    from generator.desk import Desk
+    from generator.drafts.open_drafts import OpenDrafts
 
 
-def health(desk: Desk, metrics: Metrics, is_stopping: Callable[[], bool]) -> Blueprint:
+def health(desk: OpenDrafts, metrics: Metrics, is_stopping: Callable[[], bool]) -> Blueprint:
     site = Blueprint("health", __name__)
 
     @site.get("/livez")

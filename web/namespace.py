@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 from flask import request
 from flask_socketio import ConnectionRefusedError, Namespace  # type: ignore[import-untyped]
 
-from generator.errors import SessionError
+from stories.errors import Refused
 from web import payloads
 from web.broadcaster import Broadcaster
-from web.clients import Clients
-from web.errors import UNEXPECTED, Refused, refusal
+from web.client_ids import ClientIds
+from web.errors import UNEXPECTED, refusal
 from web.metrics import Metrics
 from web.owner import Owners
 from web.payloads import parse
 from web.socket_guard import NAMESPACE
 
 if TYPE_CHECKING:
-    from generator.desk import Desk
-    from generator.session import Session
+    from generator.drafts.open_drafts import OpenDrafts
+    from generator.drafts.session import Session
 
 PROTOCOL = 1
 MAX_CONNECTIONS_PER_OWNER = 40
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class PageConnection:
     """One page: `sid` is Socket.IO's id of it."""
 
     sid: str
@@ -48,7 +48,7 @@ class Connection:
 class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no types
     def __init__(
         self,
-        desk: Desk,
+        desk: OpenDrafts,
         owners: Owners,
         broadcaster: Broadcaster,
         metrics: Metrics,
@@ -58,8 +58,8 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
         super().__init__(NAMESPACE)
         self._desk, self._owners, self._broadcaster = desk, owners, broadcaster
         self._metrics, self._is_full, self._charge = metrics, is_full, charge
-        self._clients = Clients()
-        self._connections: dict[str, Connection] = {}
+        self._clients = ClientIds()
+        self._connections: dict[str, PageConnection] = {}
         self._lock = threading.Lock()
 
     # --- called by Flask-SocketIO; no client event reaches these two ---
@@ -72,7 +72,7 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
             raise ConnectionRefusedError(refused.message, {"code": refused.code}) from refused
         sid: str = request.sid  # type: ignore[attr-defined]
         with self._lock:
-            self._connections[sid] = Connection(sid, owner)
+            self._connections[sid] = PageConnection(sid, owner)
         self._metrics.connects.labels("ok").inc()
         self._metrics.connections.inc()
 
@@ -118,80 +118,80 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
             asked: Any = parse(kind.payload, data)
             self._charge(sid, time.monotonic() - began)
             return {"ok": True, **kind.handle(self, connection, asked)}
-        except SessionError as refused:
+        except Refused as refused:
             return refusal(refused.code, refused.message)
         except Exception:
             log.exception("%s failed", event)
             return refusal("storage", UNEXPECTED)
 
-    def _session(self, connection: Connection, draft: str) -> Session:
+    def _session(self, connection: PageConnection, draft: str) -> Session:
         return self._desk.session(connection.owner, draft)
 
-    def open(self, connection: Connection, asked: payloads.Open) -> dict[str, Any]:
+    def open(self, connection: PageConnection, asked: payloads.OpenRequest) -> dict[str, Any]:
         session = self._session(connection, asked.draft)
         if self._broadcaster.num_others(connection.sid, asked.draft) >= MAX_DRAFTS_PER_CONNECTION:
             raise Refused("busy", "Too many drafts are open on this page; close one.")
         return session.open(connection.sid, asked.revision, lambda: self._broadcaster.join(connection.sid, asked.draft))
 
-    def close(self, connection: Connection, asked: payloads.Close) -> dict[str, Any]:
+    def close(self, connection: PageConnection, asked: payloads.CloseRequest) -> dict[str, Any]:
         self._broadcaster.leave(connection.sid, asked.draft)
         self._session(connection, asked.draft).close(connection.sid)
         return {}
 
-    def edit(self, connection: Connection, asked: payloads.Edit) -> dict[str, Any]:
+    def edit(self, connection: PageConnection, asked: payloads.EditRequest) -> dict[str, Any]:
         session = self._session(connection, asked.draft)
         if not self._clients.claim(asked.client, connection.owner):
             raise Refused("invalid", "client is in use by somebody else; make a new one.")
         updates = [(update.changes, update.authors) for update in asked.updates]
         return session.edit(connection.sid, asked.client, asked.revision, updates)
 
-    def hold(self, connection: Connection, asked: payloads.Hold) -> dict[str, Any]:
+    def hold(self, connection: PageConnection, asked: payloads.HoldRequest) -> dict[str, Any]:
         self._session(connection, asked.draft).hold(connection.sid, asked.composing)
         return {}
 
-    def start(self, connection: Connection, asked: payloads.Start) -> dict[str, Any]:
+    def start(self, connection: PageConnection, asked: payloads.StartRequest) -> dict[str, Any]:
         return self._session(connection, asked.draft).start(asked.limit)
 
-    def pause(self, connection: Connection, asked: payloads.Pause) -> dict[str, Any]:
+    def pause(self, connection: PageConnection, asked: payloads.PauseRequest) -> dict[str, Any]:
         return self._session(connection, asked.draft).pause()
 
-    def configure(self, connection: Connection, asked: payloads.Configure) -> dict[str, Any]:
+    def configure(self, connection: PageConnection, asked: payloads.ConfigureRequest) -> dict[str, Any]:
         changes = payloads.given(asked)
         return self._session(connection, changes.pop("draft")).configure(changes)
 
-    def rewind(self, connection: Connection, asked: payloads.Rewind) -> dict[str, Any]:
+    def rewind(self, connection: PageConnection, asked: payloads.RewindRequest) -> dict[str, Any]:
         return self._session(connection, asked.draft).rewind(asked.revision, asked.from_)
 
-    def retry(self, connection: Connection, asked: payloads.Retry) -> dict[str, Any]:
+    def retry(self, connection: PageConnection, asked: payloads.RetryRequest) -> dict[str, Any]:
         return self._session(connection, asked.draft).retry(asked.revision)
 
-    def alternatives(self, connection: Connection, asked: payloads.Alternatives) -> dict[str, Any]:
+    def alternatives(self, connection: PageConnection, asked: payloads.AlternativesRequest) -> dict[str, Any]:
         return self._session(connection, asked.draft).alternatives(asked.revision, asked.at)
 
-    def seen(self, connection: Connection, asked: payloads.Seen) -> dict[str, Any]:
+    def seen(self, connection: PageConnection, asked: payloads.SeenRequest) -> dict[str, Any]:
         self._session(connection, asked.draft).seen(connection.sid, asked.revision)
         return {}
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ClientEvent:
     """`aside`: may take long, so it is answered without keeping the connection's next events waiting."""
 
     payload: type
-    handle: Callable[[StoryNamespace, Connection, Any], dict[str, Any]]
+    handle: Callable[[StoryNamespace, PageConnection, Any], dict[str, Any]]
     aside: bool = False
 
 
-EVENTS: Mapping[str, Event] = {
-    "open": Event(payloads.Open, StoryNamespace.open),
-    "close": Event(payloads.Close, StoryNamespace.close),
-    "edit": Event(payloads.Edit, StoryNamespace.edit),
-    "hold": Event(payloads.Hold, StoryNamespace.hold),
-    "start": Event(payloads.Start, StoryNamespace.start),
-    "pause": Event(payloads.Pause, StoryNamespace.pause),
-    "configure": Event(payloads.Configure, StoryNamespace.configure),
-    "rewind": Event(payloads.Rewind, StoryNamespace.rewind),
-    "retry": Event(payloads.Retry, StoryNamespace.retry),
-    "alternatives": Event(payloads.Alternatives, StoryNamespace.alternatives, aside=True),
-    "seen": Event(payloads.Seen, StoryNamespace.seen),
+EVENTS: Mapping[str, ClientEvent] = {
+    "open": ClientEvent(payloads.OpenRequest, StoryNamespace.open),
+    "close": ClientEvent(payloads.CloseRequest, StoryNamespace.close),
+    "edit": ClientEvent(payloads.EditRequest, StoryNamespace.edit),
+    "hold": ClientEvent(payloads.HoldRequest, StoryNamespace.hold),
+    "start": ClientEvent(payloads.StartRequest, StoryNamespace.start),
+    "pause": ClientEvent(payloads.PauseRequest, StoryNamespace.pause),
+    "configure": ClientEvent(payloads.ConfigureRequest, StoryNamespace.configure),
+    "rewind": ClientEvent(payloads.RewindRequest, StoryNamespace.rewind),
+    "retry": ClientEvent(payloads.RetryRequest, StoryNamespace.retry),
+    "alternatives": ClientEvent(payloads.AlternativesRequest, StoryNamespace.alternatives, aside=True),
+    "seen": ClientEvent(payloads.SeenRequest, StoryNamespace.seen),
 }

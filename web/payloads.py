@@ -11,11 +11,11 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from stories.changes import ChangeSet
-from stories.utf16 import from_units
+from stories.errors import Refused
+from stories.text.changes import ChangeSet
+from stories.text.utf16 import from_units
 from web import checks
 from web.checks import Check, invalid
-from web.errors import Refused
 
 Payload = TypeVar("Payload")
 
@@ -66,13 +66,13 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenRequest:
     draft: Annotated[str, checks.ID]
     revision: Annotated[int | None, checks.COUNT] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class CloseRequest:
     draft: Annotated[str, checks.ID]
 
 
@@ -104,7 +104,7 @@ EDIT_UPDATES = Check(f"{_EDIT_UPDATES.words}; at most 256 KiB inserted in all", 
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class EditRequest:
     draft: Annotated[str, checks.ID]
     revision: Annotated[int, checks.COUNT]
     client: Annotated[str, checks.CLIENT]
@@ -112,24 +112,24 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HoldRequest:
     draft: Annotated[str, checks.ID]
     composing: Annotated[bool, checks.FLAG]
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartRequest:
     draft: Annotated[str, checks.ID]
     limit: Annotated[int | None, checks.COUNT_FROM_ONE] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class PauseRequest:
     draft: Annotated[str, checks.ID]
 
 
 @dataclass(frozen=True, slots=True)
-class Configure:
+class ConfigureRequest:
     draft: Annotated[str, checks.ID]
     model: Annotated[str | None, checks.NAME] = None
     sampling: Annotated[dict[str, Any] | None, checks.SAMPLING] = None
@@ -137,33 +137,33 @@ class Configure:
 
 
 @dataclass(frozen=True, slots=True)
-class Rewind:
+class RewindRequest:
     draft: Annotated[str, checks.ID]
     revision: Annotated[int, checks.COUNT]
     from_: Annotated[int | None, checks.COUNT] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class RetryRequest:
     draft: Annotated[str, checks.ID]
     revision: Annotated[int, checks.COUNT]
 
 
 @dataclass(frozen=True, slots=True)
-class Alternatives:
+class AlternativesRequest:
     draft: Annotated[str, checks.ID]
     revision: Annotated[int, checks.COUNT]
     at: Annotated[int, checks.COUNT]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenRequest:
     draft: Annotated[str, checks.ID]
     revision: Annotated[int, checks.COUNT]
 
 
 @dataclass(frozen=True, slots=True)
-class CreateStory:
+class CreateStoryRequest:
     mode: Annotated[str, checks.MODE]
     prompt: Annotated[str, checks.BEGINNING]
     title: Annotated[str | None, checks.TITLE] = None
@@ -178,12 +178,12 @@ class CreateStory:
 
 
 @dataclass(frozen=True, slots=True)
-class RenameStory:
+class RenameStoryRequest:
     title: Annotated[str, checks.TITLE]
 
 
 @dataclass(frozen=True, slots=True)
-class CreateDraft:
+class CreateDraftRequest:
     parent: Annotated[str | None, checks.ID] = None
     revision: Annotated[int | None, checks.COUNT] = None
     model: Annotated[str | None, checks.NAME] = None

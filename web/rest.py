@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, g, request
 
+from stories.errors import Refused
 from web import checks, payloads
-from web.errors import Refused
 from web.payloads import Payload, parse
 
 if TYPE_CHECKING:
-    from generator.library import Library
-    from generator.menu import Menu
+    from generator.library.library import Library
+    from generator.models.menu import Menu
 
 MAX_JSON_BYTES = 8_000_000  # a beginning of 1 MiB, every character escaped
 MAX_IMPORT_BYTES = 64_000_000
@@ -65,7 +65,7 @@ def _story_routes(api: Blueprint, library: Library) -> None:
 
     @api.post("/stories")
     def create_story() -> tuple[dict[str, Any], int]:
-        return library.create_story(g.owner, _body(payloads.CreateStory)), 201
+        return library.create_story(g.owner, _body(payloads.CreateStoryRequest)), 201
 
     @api.get("/stories/<story>")
     def get_story(story: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _story_routes(api: Blueprint, library: Library) -> None:
 
     @api.patch("/stories/<story>")
     def rename_story(story: str) -> dict[str, Any]:
-        return library.rename_story(g.owner, story, _body(payloads.RenameStory)["title"])
+        return library.rename_story(g.owner, story, _body(payloads.RenameStoryRequest)["title"])
 
     @api.delete("/stories/<story>")
     def delete_story(story: str) -> tuple[str, int]:
@@ -91,7 +91,7 @@ def _story_routes(api: Blueprint, library: Library) -> None:
 def _draft_routes(api: Blueprint, library: Library) -> None:
     @api.post("/stories/<story>/drafts")
     def create_draft(story: str) -> tuple[dict[str, Any], int]:
-        return library.create_draft(g.owner, story, _body(payloads.CreateDraft)), 201
+        return library.create_draft(g.owner, story, _body(payloads.CreateDraftRequest)), 201
 
     @api.delete("/drafts/<draft>")
     def delete_draft(draft: str) -> tuple[str, int]:

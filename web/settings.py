@@ -24,7 +24,7 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServerSettings:
     """`threads` 0 leaves the choice to torch; `fake_models` are names of the engine's test models."""
 
     host: str
@@ -158,10 +158,10 @@ def take_command(argv: Sequence[str]) -> tuple[tuple[str, Path] | None, list[str
     return (argv[0], Path(argv[1]).expanduser()), list(argv[2:])
 
 
-def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSettings:
     """Settings from flags, then STORYGEN_* variables, then defaults. Raises SettingsError; `--help` exits."""
     flags = vars(_parser().parse_args(list(argv)))
-    settings = Settings(**{setting.name: _value(setting, flags[setting.name], environ) for setting in SETTINGS})
+    settings = ServerSettings(**{setting.name: _value(setting, flags[setting.name], environ) for setting in SETTINGS})
     if not settings.public_origin and not _is_loopback(settings.host):
         raise SettingsError(
             f"--host {settings.host} lets others reach this server; say with --public-origin by which address they "

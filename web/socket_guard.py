@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import socketio  # type: ignore[import-untyped]
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, DISCONNECT, EVENT, Packet  # type: ignore[import-untyped]
 
-from web.addresses import Addresses, Standing
+from web.addresses import Addresses, AddressUse
 from web.concurrency import THREADING, cut
 from web.errors import refusal
 from web.metrics import Metrics
@@ -31,7 +31,7 @@ _FREE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SocketLimits:
     """Of one connection, except `connections`. Rates are per second. A queue counts packets not yet sent: a page
     that comes back with 1,000 keystrokes makes a packet of each, at once, and that alone must cut nobody off."""
 
@@ -54,7 +54,7 @@ class Traffic:
 
     events: TokenBucket
     bytes: TokenBucket
-    address: Standing | None
+    address: AddressUse | None
     owed: float = 0.0
     since: float = field(default_factory=time.monotonic)
     background: int = 0
@@ -87,7 +87,7 @@ class Answer(Protocol):
 
 
 class SocketGuard:
-    def __init__(self, server: socketio.Server, limits: Limits, addresses: Addresses, metrics: Metrics) -> None:
+    def __init__(self, server: socketio.Server, limits: SocketLimits, addresses: Addresses, metrics: Metrics) -> None:
         for name in _PRIVATE:
             if not callable(getattr(server, name, None)):
                 raise RuntimeError(f"this python-socketio has no {name}, which the guard needs")

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from generator.engine.connection import Connection, leave
-from generator.engine.log import kind_and_place, log, write_as
 from generator.engine.loop import Loop
-from generator.engine.runner import LoadOptions
-from generator.messages import Event, Hello, Imported, Ready
+from generator.engine.networks.runner import LoadOptions
+from generator.engine.process.connection import ParentConnection, leave
+from generator.engine.process.log import kind_and_place, log, write_as
+from generator.wire.messages import EngineEvent, Hello, Imported, Ready
 
 EXIT_BAD_OPTIONS = 2
 EXIT_NO_WEB_PROCESS = 3
@@ -45,7 +45,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
-        connection = Connection(port)
+        connection = ParentConnection(port)
     except OSError as error:
         sys.exit(_complain(EXIT_NO_WEB_PROCESS, f"nobody listens on port {port}: {error}"))
     connection.send(Hello(token, os.getpid()))
@@ -71,11 +71,11 @@ def _load_options(given: dict[str, Any]) -> LoadOptions:
     )
 
 
-def _import_libraries(device: str, publish: Callable[[Event], None]) -> None:
+def _import_libraries(device: str, publish: Callable[[EngineEvent], None]) -> None:
     """Import what models need, now rather than when somebody waits. A model that is asked for meanwhile waits here, at
     the same import; where it fails, each model's loading says so."""
     try:
-        from generator.engine.loading import choose_device
+        from generator.engine.loading.load import choose_device
 
         device = choose_device(device)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the libraries is wrong with their models alone

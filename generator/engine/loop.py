@@ -10,17 +10,17 @@ import time
 from collections.abc import Callable
 from collections.abc import Sequence as AnySequence
 
-from generator.engine.alternatives import choose_options
-from generator.engine.log import kind_and_place, log
-from generator.engine.models import LoadedModel, LoadFinished, Models
-from generator.engine.pace import resting, token_seconds
-from generator.engine.roster import Probe, Roster
-from generator.engine.runner import Interrupted, LoadOptions, Row
-from generator.engine.sampling import BrokenLogits, Floats, Noise, Page, sample
-from generator.engine.scheduler import Work
-from generator.engine.sequence import Sequence
-from generator.engine.shadow import Shadow
-from generator.messages import Alternatives, Budget, Command, Drop, Event, Load, Set, Unload
+from generator.engine.loading.loaded_models import LoadedModel, LoadedModels, LoadFinished
+from generator.engine.networks.runner import BatchItem, Interrupted, LoadOptions
+from generator.engine.process.log import kind_and_place, log
+from generator.engine.sampling.sampler import BrokenLogits, Floats, Noise, TokenHistory, sample
+from generator.engine.scheduling.alternatives import choose_options
+from generator.engine.scheduling.lookahead_window import LookaheadWindow
+from generator.engine.scheduling.pace import resting, token_seconds
+from generator.engine.scheduling.scheduler import ScheduledChunk
+from generator.engine.scheduling.sequence import Sequence
+from generator.engine.sequence_table import AlternativesProbe, SequenceTable
+from generator.wire.messages import Alternatives, Budget, Drop, EngineCommand, EngineEvent, Load, Set, Unload
 
 # Chunks of this many tokens and more are worth giving up when their sequence is edited.
 _LONG_PREFILL = 32
@@ -34,16 +34,16 @@ class Loop:
     """`clock` tells the seconds that paces are kept by."""
 
     def __init__(
-        self, options: LoadOptions, publish: Callable[[Event], None], clock: Callable[[], float] = time.monotonic
+        self, options: LoadOptions, publish: Callable[[EngineEvent], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._publish, self._clock = publish, clock
-        self._inbox: queue.SimpleQueue[Command | LoadFinished] = queue.SimpleQueue()
-        self.models = Models(options, publish, self._inbox.put)
-        self.roster = Roster(self.models, publish)
+        self._inbox: queue.SimpleQueue[EngineCommand | LoadFinished] = queue.SimpleQueue()
+        self.models = LoadedModels(options, publish, self._inbox.put)
+        self.roster = SequenceTable(self.models, publish)
         self._edited: set[str] = set()
         self._was_interrupted = False
 
-    def submit(self, command: Command) -> None:
+    def submit(self, command: EngineCommand) -> None:
         """Called on any thread; takes effect between two steps, or within a long prefill of what is edited."""
         self._inbox.put(command)
         if isinstance(command, Set | Drop):
@@ -63,7 +63,7 @@ class Loop:
 
     def drain(self, wait: float | None) -> None:
         """Apply all commands there are, after waiting at most `wait` seconds (None: for ever) for the first."""
-        commands: list[Command | LoadFinished] = []
+        commands: list[EngineCommand | LoadFinished] = []
         try:
             if wait != 0:
                 commands.append(self._inbox.get(timeout=wait))
@@ -78,7 +78,7 @@ class Loop:
             if not isinstance(command, Set) or last[command.sequence] == number:
                 self._apply(command)
 
-    def _apply(self, command: Command | LoadFinished) -> None:
+    def _apply(self, command: EngineCommand | LoadFinished) -> None:
         if isinstance(command, Load):
             self.models.load(command.model)
         elif isinstance(command, Unload):
@@ -111,14 +111,14 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - a failing model must not take the engine along
             log(f"a step of {model.spec.key} failed: {kind_and_place(error)}")
             for work in works:
-                if not isinstance(work.sequence, Shadow):
+                if not isinstance(work.sequence, LookaheadWindow):
                     self.roster.fail(work.sequence, "The model failed while computing.")
         else:
             self._was_interrupted = False
             self._advance(model, works, logits)
         return 0
 
-    def _forward(self, model: LoadedModel, works: AnySequence[Work]) -> Floats:
+    def _forward(self, model: LoadedModel, works: AnySequence[ScheduledChunk]) -> Floats:
         long = {work.sequence.id for work in works if work.count >= _LONG_PREFILL}
         # Never twice in a row: a fast typist must not stop those who share the step.
         may_stop = bool(long) and not self._was_interrupted
@@ -129,7 +129,7 @@ class Loop:
         model.step_budget.learn(sum(work.count for work in works), time.perf_counter() - begin)
         return logits
 
-    def _advance(self, model: LoadedModel, works: AnySequence[Work], logits: Floats) -> None:
+    def _advance(self, model: LoadedModel, works: AnySequence[ScheduledChunk], logits: Floats) -> None:
         rows = iter(logits)
         for work in works:
             sequence = work.sequence
@@ -137,7 +137,7 @@ class Loop:
             if not work.wants_logits:
                 continue
             row = next(rows)
-            if isinstance(sequence, Probe):
+            if isinstance(sequence, AlternativesProbe):
                 options = choose_options(model.runner.vocabulary, row, sequence.place)
                 self.roster.answer(sequence, options)
             else:
@@ -165,16 +165,16 @@ class Loop:
             sequence.ready_at = seconds + (sequence.ready_at if now - sequence.ready_at < seconds else now)
 
 
-def _row(work: Work) -> Row:
+def _row(work: ScheduledChunk) -> BatchItem:
     sequence = work.sequence
     assert sequence.slot is not None
     begin = sequence.num_computed
-    return Row(sequence.slot, sequence.token_ids[begin : begin + work.count], begin, work.wants_logits)
+    return BatchItem(sequence.slot, sequence.token_ids[begin : begin + work.count], begin, work.wants_logits)
 
 
 def _sample(model: LoadedModel, sequence: Sequence, row: Floats) -> tuple[int, float]:
     orders, vocabulary = sequence.orders, model.runner.vocabulary
     blocked = vocabulary.blocked_but_ends if sequence.may_end else vocabulary.blocked_ids
     noise = Noise(orders.sampling.seed or 0, orders.attempt, sequence.next_index)
-    page = Page(sequence.window.ids(), blocked, vocabulary.breakers, sequence.banned_ids())
+    page = TokenHistory(sequence.window.ids(), blocked, vocabulary.breakers, sequence.banned_ids())
     return sample(row, orders.sampling, noise, page)

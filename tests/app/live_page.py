@@ -18,7 +18,7 @@ from typing import Any
 
 import websocket
 
-from stories.utf16 import to_units
+from stories.text.utf16 import to_units
 from tests.app.page_text import Json, PageText
 from tests.web.raw_page import ask, cookie_of
 

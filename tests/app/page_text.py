@@ -10,9 +10,9 @@ import secrets
 import threading
 from typing import Any
 
-from stories.changes import ChangeSet
-from stories.update import USER, Update
-from stories.utf16 import splits_pair, to_units
+from stories.text.changes import ChangeSet
+from stories.text.update import USER, Update
+from stories.text.utf16 import splits_pair, to_units
 
 Json = dict[str, Any]
 

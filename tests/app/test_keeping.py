@@ -121,7 +121,7 @@ def test_the_log_has_one_object_a_line_and_no_word_of_a_story(tmp_path: Path) ->
         ask(app.port, "POST", "/api/stories", '{"mode": "Zanzibar"}', Cookie=app.cookie)
         app.engine().kill()
         for _ in range(500):
-            if "generator.engine_client" in log.read_text():
+            if "generator.engine_host.supervisor" in log.read_text():
                 break
             time.sleep(0.02)
         secret = app.cookie.partition("=")[2]

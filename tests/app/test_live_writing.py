@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from stories.utf16 import to_units
+from stories.text.utf16 import to_units
 from tests.app.live_page import LivePage, Refusal, ask
 from tests.app.server import AppServer
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from generator.bundled import NAME
+from generator.models.bundled import NAME
 from tests.app.server import ROOT, AppServer, running_server
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.desk_page import DeskPage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from generator.sampling_settings import SamplingSettings
+from generator.wire.sampling_params import SamplingParams
 from tests.browser.desks import Desks
 
 pytestmark = [pytest.mark.browser, pytest.mark.app]
@@ -74,7 +74,7 @@ def test_everything_about_the_voice_can_be_reset(desks: Desks) -> None:
     desk.button("Reset everything").click()
     expect(banned).to_have_value("")
     with desks.app.page(draft) as other:
-        assert other.opened["settings"]["sampling"] == SamplingSettings().to_json()
+        assert other.opened["settings"]["sampling"] == SamplingParams().to_json()
 
 
 def test_the_pace_is_every_sheets(desks: Desks) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from generator.bundled import NAME
+from generator.models.bundled import NAME
 from tests.browser.desks import Desks, pages_of_one_person, server_behind
 from tests.rig.fault_proxy import FaultProxy
 

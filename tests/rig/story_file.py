@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from stories.store import Store
-from stories.utf16 import to_units
+from stories.storage.store import Store
+from stories.text.utf16 import to_units
 
 _PARTS = ("", "-wal")  # the third file is an index that SQLite makes anew
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import websocket
 
-from stories.utf16 import to_units
+from stories.text.utf16 import to_units
 from tests.app.page_text import Json, PageText
 
 ANSWER_SECONDS = 6.0  # more than there and back on the slowest network of the rig

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stories.utf16 import to_units
+from stories.text.utf16 import to_units
 from tests.app.server import ROOT, running_server
 from tests.rig.story_file import assert_gapless, left_behind
 from tests.rig.stubborn_page import StubbornPage

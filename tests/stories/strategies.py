@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from stories.changes import ChangeSet
-from stories.update import USER, Token, Update
-from stories.utf16 import splits_pair, to_units
+from stories.text.changes import ChangeSet
+from stories.text.update import USER, Token, Update
+from stories.text.utf16 import splits_pair, to_units
 
 ALPHABET = "ab \né中\u2028😀🤦"
 AUTHORS = (USER, "model:one", "model:two")

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
-from stories.changes import ChangeSet
-from stories.draft import DraftState, Settings
-from stories.events import Edit, Event, Start, Tick, Wrote
-from stories.reducer import reduce
-from stories.spans import Spans
-from stories.step import Step
-from stories.update import USER, Token, Update
+from stories.draft.events import DraftEvent, Edit, Start, Tick, Wrote
+from stories.draft.reducer import reduce
+from stories.draft.result import Result
+from stories.draft.state import DraftSettings, DraftState
+from stories.text.changes import ChangeSet
+from stories.text.span_list import SpanList
+from stories.text.update import USER, Token, Update
 
 
 def new_state(text: str = "") -> DraftState:
-    return DraftState("draft", 0, text, Spans.of(len(text), USER), Settings("GPT-2 small", {}, None))
+    return DraftState("draft", 0, text, SpanList.of(len(text), USER), DraftSettings("GPT-2 small", {}, None))
 
 
 class Authority:
@@ -29,7 +29,7 @@ class Authority:
         self.log: list[Update] = []
         self.now = 0.0
 
-    def take(self, event: Event) -> Step:
+    def take(self, event: DraftEvent) -> Result:
         step = reduce(self.state, event)
         assert step.state.revision == self.state.revision + len(step.updates)
         self.state = step.state
@@ -39,7 +39,7 @@ class Authority:
     def start(self, limit: int | None = None) -> None:
         self.take(Start(limit, seed=1, now=self.now))
 
-    def write(self, text: str, epoch: int | None = None) -> Step:
+    def write(self, text: str, epoch: int | None = None) -> Result:
         tokens = tuple(Token(1 + index, 1, -0.5) for index in range(len(text)))
         return self.take(Wrote(self.state.epoch if epoch is None else epoch, text, tokens, "t"))
 
@@ -47,7 +47,7 @@ class Authority:
         self.now += seconds
         self.take(Tick(self.now))
 
-    def push(self, revision: int, client: str, updates: tuple[Update, ...]) -> Step:
+    def push(self, revision: int, client: str, updates: tuple[Update, ...]) -> Result:
         over = tuple(self.log[revision:])
         return self.take(Edit(f"connection of {client}", client, revision, updates, over, self.now))
 

@@ -23,11 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from generator.errors import SessionError
+from stories.errors import Refused
 from web.addresses import AddressLimits
-from web.app import Edge, WebApp
-from web.serving import serve_until_stopped
-from web.socket_guard import Limits
+from web.app import EdgeSettings, WebApp
+from web.serve import serve_until_stopped
+from web.socket_guard import SocketLimits
 
 DRAFT = "d" * 32
 
@@ -96,7 +96,7 @@ class RecordingDesk:
 
     def session(self, owner: str, draft: str) -> RecordingSession:
         if draft != DRAFT:
-            raise SessionError("unknown_draft", "there is no such draft")
+            raise Refused("unknown_draft", "there is no such draft")
         return RecordingSession(self)
 
     def disconnected(self, connection: str) -> None:
@@ -110,7 +110,7 @@ class EchoLibrary:
         return {"stories": [], "owner": owner}
 
     def story(self, owner: str, story: str) -> dict[str, Any]:
-        raise SessionError("unknown_story", "there is no such story")
+        raise Refused("unknown_story", "there is no such story")
 
     def create_story(self, owner: str, request: dict[str, Any]) -> dict[str, Any]:
         if request["prompt"] == "break":
@@ -138,10 +138,10 @@ FEW = AddressLimits(open=3, requests=1, requests_burst=20, changes=0.01, changes
 
 
 def main(mode: str, rate: float, root: Path, behind_proxy: bool) -> None:
-    limits = Limits(events=rate, events_burst=rate, unused_seconds=1)
+    limits = SocketLimits(events=rate, events_burst=rate, unused_seconds=1)
     listener = concurrency.listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    edge = Edge("127.0.0.1", port, b"k" * 32, root, mode, None, behind_proxy, limits, FEW)
+    edge = EdgeSettings("127.0.0.1", port, b"k" * 32, root, mode, None, behind_proxy, limits, FEW)
     app = WebApp(edge)
     desk = RecordingDesk(app.publish)
     app.connect(desk, EchoLibrary(), ChangingMenu())  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from flask import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.clients import Clients
+from web.client_ids import ClientIds
 from web.owner import Owners, signing_key
 
 
@@ -54,7 +54,7 @@ def test_the_key_is_made_once_and_kept(tmp_path: Path) -> None:
 
 
 def test_client_ids_belong_to_the_first_until_they_are_forgotten() -> None:
-    clients = Clients(capacity=2)
+    clients = ClientIds(capacity=2)
     assert clients.claim("a", "one")
     assert clients.claim("b", "two")
     assert not clients.claim("b", "one")

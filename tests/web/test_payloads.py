@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stories.errors import CODES, Refused
 from web import payloads
-from web.errors import EVENT_CODES, Refused
 from web.namespace import EVENTS
 from web.payloads import fields_of, parse
 
 SHAPES = [event.payload for event in EVENTS.values()] + [
-    *(payloads.Auth, payloads.CreateStory, payloads.RenameStory, payloads.CreateDraft)
+    *(payloads.Auth, payloads.CreateStoryRequest, payloads.RenameStoryRequest, payloads.CreateDraftRequest)
 ]
 NAMES = sorted({name for shape in SHAPES for name in fields_of(shape)})
 
@@ -65,7 +65,7 @@ def test_anything_is_parsed_or_refused(shape: type, data: st.DataObject) -> None
     if refused is None:
         json.dumps(payloads.given(parsed), default=str, allow_nan=False)
     else:
-        assert refused.code in EVENT_CODES
+        assert refused.code in CODES
         assert refused.message.isprintable()
         assert len(refused.message) < 400
 
@@ -104,4 +104,4 @@ def test_missing_and_unknown_fields_are_refused(shape: type, data: st.DataObject
 
 
 def test_text_keeps_its_astral_characters_whole() -> None:
-    assert parse(payloads.RenameStory, {"title": "\ud83d\udc22"}) == payloads.RenameStory("🐢")
+    assert parse(payloads.RenameStoryRequest, {"title": "\ud83d\udc22"}) == payloads.RenameStoryRequest("🐢")

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from generator.engine.int8.vectors import intrinsic, pointer
+from generator.engine.int8.simd import intrinsic, pointer
 
 _CODE = ir.IntType(32)
 # What tells a processor that a thread only waits.

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.product import Floats, Rows16, multiply
-from generator.engine.int8.rows import product_to_16_bits, softmax, to_16_bits
-from generator.engine.int8.vectors import GROUP, LANES
+from generator.engine.int8.matmul import Activations16, Floats, multiply
+from generator.engine.int8.row_ops import product_to_16_bits, softmax, to_16_bits
+from generator.engine.int8.simd import GROUP, LANES
 
 # So many tokens of a sequence attend together, if it has so many.
 TOKENS = 8
 
 
-class Room(NamedTuple):
+class AttentionScratch(NamedTuple):
     """Of each thread, for as many queries as attend together: the `queries` `[queries * dims]` in 16 bits; their
     `scores` `[queries * window]` and the sums of those, `totals`; the `weights` that scores become, in 16 bits;
     `factors`, which belong to whatever has 16 bits; the `means` of values `[queries * dims]`. `ones` has as many as a
@@ -34,8 +34,8 @@ class Room(NamedTuple):
     ones: Floats
 
 
-def new_room(threads: int, queries: int, dims: int, window: int) -> Room:
-    return Room(
+def new_room(threads: int, queries: int, dims: int, window: int) -> AttentionScratch:
+    return AttentionScratch(
         queries=np.zeros((threads, queries * dims), np.int16),
         scores=np.zeros((threads, queries * window), np.float32),
         totals=np.zeros((threads, queries), np.float32),
@@ -65,7 +65,7 @@ def attend(stored, head_at, window, dims, position, room, thread, num_tokens, gr
         room.totals[thread],
     )
     multiply(
-        scores, 0, window, Rows16(room.queries[thread], factors), rows, dims,
+        scores, 0, window, Activations16(room.queries[thread], factors), rows, dims,
         stored.keys, head_at, stored.key_scales, head_at // GROUP, 0, -(-visible // LANES),
     )  # fmt: skip
     for row in range(rows):
@@ -83,6 +83,6 @@ def attend(stored, head_at, window, dims, position, room, thread, num_tokens, gr
             weights[begin + seen : begin + inputs] = 0
         for block in range(part * GROUP // LANES, (part + 1) * GROUP // LANES):
             multiply(
-                room.means[thread], block * LANES, dims, Rows16(weights, factors), rows, inputs,
+                room.means[thread], block * LANES, dims, Activations16(weights, factors), rows, inputs,
                 stored.values, head_at + block * window * LANES, room.ones, 0, 0, 1,
             )  # fmt: skip

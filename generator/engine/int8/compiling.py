@@ -11,8 +11,8 @@ from typing import Any
 
 import numba
 
-from generator.engine.int8.opening import source_mark
 from generator.engine.int8.processor import FEATURES, HAS_VNNI
+from generator.engine.int8.source_mark import source_mark
 
 _FOLDERS = (
     Path(__file__).parents[3] / ".models" / "compiled",

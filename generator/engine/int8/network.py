@@ -11,25 +11,27 @@ from collections.abc import Sequence as AnySequence
 import numpy as np
 import torch
 
-from generator.engine.families import ModelWeights
 from generator.engine.int8.attention import TOKENS, new_room
-from generator.engine.int8.layout import lay_out, make_ready, shape_of
+from generator.engine.int8.forward import Pieces, Scratch, TokenBatch, finish, phases_of, walk
+from generator.engine.int8.kv_cache import Int8KVCache
+from generator.engine.int8.matmul import Activations8, Activations16, padded
+from generator.engine.int8.pack_weights import lay_out, make_ready, shape_of
 from generator.engine.int8.processor import HAS_VNNI
-from generator.engine.int8.product import Rows8, Rows16, padded
-from generator.engine.int8.slots import Slots
-from generator.engine.int8.team import end, new_board, team_of
-from generator.engine.int8.vectors import GROUP, LANES
-from generator.engine.int8.walk import Desk, Pieces, Step, finish, phases_of, walk
-from generator.engine.int8.weights import In8Bits, Shape, Whole
-from generator.engine.runner import Interrupted, Row
+from generator.engine.int8.simd import GROUP, LANES
+from generator.engine.int8.thread_pool import end, new_board, team_of
+from generator.engine.int8.weights import QuantizedMatrices, Shape, Whole
+from generator.engine.networks.model_weights import ModelWeights
+from generator.engine.networks.runner import BatchItem, Interrupted
 
 DEFAULT_FORMAT = "int8-a16"
 # By the bits that rows have: 8 in all products, 8 in those that lose least for the time they save, 16 in all.
 _FORMATS = {
-    "int8-a8": In8Bits(*[True] * len(In8Bits._fields)),
-    "int8-a8+16": In8Bits(output=True, up=True),
-    DEFAULT_FORMAT: In8Bits(),
+    "int8-a8": QuantizedMatrices(*[True] * len(QuantizedMatrices._fields)),
+    "int8-a8+16": QuantizedMatrices(output=True, up=True),
+    DEFAULT_FORMAT: QuantizedMatrices(),
 }
+
+ShouldStop = Callable[[], bool]
 
 
 class Int8Network:
@@ -72,21 +74,21 @@ class Int8Network:
         numbers = 2 * self._num_layers * self._shape.kv_heads * self._shape.head_dim
         return numbers + numbers // GROUP * 4
 
-    def new_slots(self, num_slots: int, window: int) -> Slots:
-        return Slots(self._num_layers, num_slots, self._shape.kv_heads, self._shape.head_dim, window)
+    def new_slots(self, num_slots: int, window: int) -> Int8KVCache:
+        return Int8KVCache(self._num_layers, num_slots, self._shape.kv_heads, self._shape.head_dim, window)
 
-    def logits(self, rows: AnySequence[Row], slots: Slots, should_stop: Callable[[], bool]) -> torch.Tensor:
+    def logits(self, rows: AnySequence[BatchItem], slots: Int8KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
         ends = np.cumsum([len(row.token_ids) for row in rows]) - 1
         wanted = [int(end) for row, end in zip(rows, ends, strict=True) if row.wants_logits]
         return self._compute(rows, wanted, slots, should_stop)
 
     def passage_logits(self, token_ids: AnySequence[int]) -> torch.Tensor:
         count = len(token_ids)
-        rows = [Row(0, token_ids, 0, True)]
+        rows = [BatchItem(0, token_ids, 0, True)]
         return self._compute(rows, range(count), self.new_slots(1, count), lambda: False)
 
     def _compute(
-        self, rows: AnySequence[Row], wanted: AnySequence[int], slots: Slots, should_stop: Callable[[], bool]
+        self, rows: AnySequence[BatchItem], wanted: AnySequence[int], slots: Int8KVCache, should_stop: ShouldStop
     ) -> torch.Tensor:
         """The logits of the wanted tokens."""
         step = _step_of(rows, wanted)
@@ -126,7 +128,7 @@ class Int8Network:
         return torch.from_numpy(logits.reshape(-1, outputs)[:, : self._vocabulary_size])
 
 
-def _step_of(rows: AnySequence[Row], wanted: AnySequence[int]) -> Step:
+def _step_of(rows: AnySequence[BatchItem], wanted: AnySequence[int]) -> TokenBatch:
     slots = [row.slot for row in rows for _ in row.token_ids]
     positions = [row.past + offset for row in rows for offset in range(len(row.token_ids))]
     firsts: list[int] = []
@@ -139,7 +141,9 @@ def _step_of(rows: AnySequence[Row], wanted: AnySequence[int]) -> Step:
         begin = end
     pieces = Pieces(_whole(firsts), _whole(counts), _whole(firsts))
     alone = Pieces(_whole(wanted), _whole([1] * len(wanted)), _whole(range(len(wanted))))
-    return Step(_whole(slots), _whole(positions), pieces, alone if len(wanted) < begin else pieces, _whole(wanted))
+    return TokenBatch(
+        _whole(slots), _whole(positions), pieces, alone if len(wanted) < begin else pieces, _whole(wanted)
+    )
 
 
 def _whole(numbers: AnySequence[int]) -> Whole:
@@ -151,16 +155,18 @@ def _queries_of(shape: Shape) -> int:
     return TOKENS * shape.heads // shape.kv_heads
 
 
-def _new_desk(shape: Shape, num_layers: int, count: int, window: int, threads: int) -> Desk:
+def _new_desk(shape: Shape, num_layers: int, count: int, window: int, threads: int) -> Scratch:
     attended = shape.heads * shape.head_dim
     qkv = attended + 2 * shape.kv_heads * shape.head_dim
     most = count * max(shape.width, attended, shape.inner)
-    return Desk(
+    return Scratch(
         hidden=np.zeros(count * shape.width, np.float32),
         wide=np.zeros(count * max(qkv, shape.up), np.float32),
         narrow=np.zeros(count * max(shape.width, attended), np.float32),
-        rows8=Rows8(np.zeros(most, np.int8), np.zeros(most // GROUP, np.float32), np.zeros(most // GROUP, np.int32)),
-        rows16=Rows16(np.zeros(most, np.int16), np.zeros(count, np.float32)),
+        rows8=Activations8(
+            np.zeros(most, np.int8), np.zeros(most // GROUP, np.float32), np.zeros(most // GROUP, np.int32)
+        ),
+        rows16=Activations16(np.zeros(most, np.int16), np.zeros(count, np.float32)),
         room=new_room(threads, _queries_of(shape), shape.head_dim, window),
         board=new_board(phases_of(num_layers)),
     )

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from generator.engine.int8.product import Bytes, Floats
+from generator.engine.int8.matmul import Bytes, Floats
 
 Whole = npt.NDArray[np.int64]
 
 
-class In8Bits(NamedTuple):
+class QuantizedMatrices(NamedTuple):
     """Which products have rows of 8 bits, not 16."""
 
     qkv: bool = False
@@ -37,10 +37,10 @@ class Shape(NamedTuple):
     epsilon: float
     slots: int
     window: int
-    in_8_bits: In8Bits
+    in_8_bits: QuantizedMatrices
 
 
-class Place(NamedTuple):
+class MatrixLocation(NamedTuple):
     """Where in `Weights` the parts of a layer begin; -1 where it has none. Biases are beside their weights."""
 
     attention_norm: int

@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from generator.engine.loop import Loop
-from generator.engine.runner import LoadOptions, Row, Runner
-from generator.engine.sampling import Floats
-from generator.messages import Chunk, Command, Event, ModelSpec, Piece, Rolled, Set
+from generator.engine.networks.runner import BatchItem, LoadOptions, Runner
+from generator.engine.sampling.sampler import Floats
+from generator.wire.messages import Chunk, EngineCommand, EngineEvent, ModelSpec, Piece, Rolled, Set
 
 MODEL = ModelSpec("folder", "under test")
 
 
 class SteppedEngine:
     def __init__(self, runner: Runner, clock: Callable[[], float] = time.monotonic) -> None:
-        self.events: list[Event] = []
+        self.events: list[EngineEvent] = []
         self.loop = Loop(LoadOptions(Path()), self.events.append, clock)
         self.model = self.loop.models.add(MODEL, runner)
         self.events.clear()
 
-    def send(self, *commands: Command) -> None:
+    def send(self, *commands: EngineCommand) -> None:
         for command in commands:
             self.loop.submit(command)
 
@@ -33,7 +33,7 @@ class SteppedEngine:
         self.loop.drain(0)
         return self.loop.step() == 0
 
-    def run(self, *commands: Command) -> None:
+    def run(self, *commands: EngineCommand) -> None:
         """Until there is nothing to do."""
         self.send(*commands)
         for _ in range(5000):
@@ -65,7 +65,7 @@ class Oracle:
         self._runner = runner
 
     def logits(self, token_ids: AnySequence[int]) -> Floats:
-        logits: Floats = self._runner.forward([Row(0, token_ids, 0, True)], lambda: False)[0]
+        logits: Floats = self._runner.forward([BatchItem(0, token_ids, 0, True)], lambda: False)[0]
         return logits
 
     def assert_greedy(self, token_ids: AnySequence[int], chosen: int) -> None:

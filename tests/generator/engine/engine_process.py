@@ -11,38 +11,49 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from generator.frames import read_frame, write_frame
-from generator.messages import Command, Event, Hello, ModelSpec, Piece, Premise, Ready, Set, decode, encode
-from generator.sampling_settings import SamplingSettings
+from generator.wire.frames import read_frame, write_frame
+from generator.wire.messages import (
+    EngineCommand,
+    EngineEvent,
+    Hello,
+    ModelSpec,
+    Piece,
+    Premise,
+    Ready,
+    Set,
+    decode,
+    encode,
+)
+from generator.wire.sampling_params import SamplingParams
 
 TOKEN = "one-time"
 FAKE = ModelSpec("fake", "instant")
-GREEDY = SamplingSettings(temperature=0, repetition_penalty=1, dry_multiplier=0, min_p=0, seed=1)
+GREEDY = SamplingParams(temperature=0, repetition_penalty=1, dry_multiplier=0, min_p=0, seed=1)
 
 
 class EngineProcess:
     def __init__(self, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
         self.socket = sock
         self.process = process
-        self.seen: list[Event] = []
+        self.seen: list[EngineEvent] = []
 
-    def send(self, *commands: Command) -> None:
+    def send(self, *commands: EngineCommand) -> None:
         for command in commands:
             write_frame(self.socket, encode(command))
 
-    def next(self) -> Event:
+    def next(self) -> EngineEvent:
         event = decode(read_frame(self.socket))
-        assert isinstance(event, Event)
+        assert isinstance(event, EngineEvent)
         self.seen.append(event)
         return event
 
-    def until(self, is_wanted: Callable[[Event], bool]) -> Event:
+    def until(self, is_wanted: Callable[[EngineEvent], bool]) -> EngineEvent:
         while True:
             event = self.next()
             if is_wanted(event):
                 return event
 
-    def until_kind(self, kind: type[Event]) -> Any:
+    def until_kind(self, kind: type[EngineEvent]) -> Any:
         return self.until(lambda event: isinstance(event, kind))
 
 
@@ -87,7 +98,7 @@ def a_set(
     model: ModelSpec = FAKE,
     premise: Premise | None = None,
     before: tuple[Piece, ...] = (),
-    sampling: SamplingSettings = GREEDY,
+    sampling: SamplingParams = GREEDY,
     attempt: int = 0,
     index: int = 0,
     run_tokens: int = 0,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from generator.engine.loading import load_model
-from generator.engine.runner import USUAL_SLOTS, LoadOptions
-from generator.messages import ModelSpec, Premise
+from generator.engine.loading.load import load_model
+from generator.engine.networks.runner import USUAL_SLOTS, LoadOptions
+from generator.wire.messages import ModelSpec, Premise
 from tests.generator.engine.engine_loop import MODEL, Oracle, SteppedEngine, written_piece
 from tests.generator.engine.engine_process import GREEDY, a_set
 

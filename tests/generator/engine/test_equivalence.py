@@ -11,18 +11,18 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generator.engine.fake import FakeRunner
-from generator.engine.runner import Runner
-from generator.engine.window import stagger
-from generator.messages import Budget, Piece, Premise, Set
-from generator.sampling_settings import SamplingSettings
+from generator.engine.networks.fake import FakeRunner
+from generator.engine.networks.runner import Runner
+from generator.engine.tokens.window import stagger
+from generator.wire.messages import Budget, Piece, Premise, Set
+from generator.wire.sampling_params import SamplingParams
 from tests.generator.engine.engine_loop import MODEL, Oracle, SteppedEngine, written_piece
 from tests.generator.engine.engine_process import GREEDY, a_set
 from tests.generator.engine.tiny_models import tiny_model, tiny_runner, tiny_vocabulary
 
 NETWORKS = ("gpt2", "llama", "packed gpt2", "packed llama")
 FAMILIES = ("fake", *NETWORKS)
-SAMPLED = SamplingSettings(temperature=1.0, top_p=0.95, min_p=0.01, repetition_penalty=1.2, seed=11)
+SAMPLED = SamplingParams(temperature=1.0, top_p=0.95, min_p=0.01, repetition_penalty=1.2, seed=11)
 WINDOW = 48
 TEXTS = st.text("abc the\nriverñ🌊", max_size=60)
 few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -67,7 +67,7 @@ def test_packed_is_what_transformers_generates(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 @few
 @given(texts=st.lists(TEXTS, min_size=2, max_size=7), sampling=st.sampled_from([GREEDY, SAMPLED]))
-def test_batched_is_alone(family: str, texts: list[str], sampling: SamplingSettings) -> None:
+def test_batched_is_alone(family: str, texts: list[str], sampling: SamplingParams) -> None:
     together = SteppedEngine(runner_of(family))
     sets = [a_model_set(t, sequence=str(n), sampling=sampling, budget=12) for n, t in enumerate(texts)]
     together.run(*sets)
@@ -94,7 +94,7 @@ EDITS = st.lists(
 @few
 @given(edits=EDITS, premise=st.booleans(), sampling=st.sampled_from([GREEDY, SAMPLED]))
 def test_edited_is_from_scratch(
-    family: str, edits: list[tuple[float, int, str, int, int]], premise: bool, sampling: SamplingSettings
+    family: str, edits: list[tuple[float, int, str, int, int]], premise: bool, sampling: SamplingParams
 ) -> None:
     engine, text = SteppedEngine(runner_of(family)), "once upon"
     pinned = Premise("<|endoftext|>{prompt}", "a sea") if premise else None

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from generator.engine.fake import FakeRunner
-from generator.messages import Chunk, Set
+from generator.engine.networks.fake import FakeRunner
+from generator.wire.messages import Chunk, Set
 from tests.generator.engine.engine_loop import MODEL, SteppedEngine
 from tests.generator.engine.engine_process import GREEDY, a_set
 

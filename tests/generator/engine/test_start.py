@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from generator.frames import write_frame
-from generator.messages import Chunk, Imported
+from generator.wire.frames import write_frame
+from generator.wire.messages import Chunk, Imported
 from tests.generator.engine.engine_process import a_set, engine_process
 
 

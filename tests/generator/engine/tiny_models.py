@@ -17,15 +17,15 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from generator.engine.families import ModelWeights, read_family
-from generator.engine.graph_network import GraphNetwork
-from generator.engine.graph_slots import GraphSlots, StaticStep
 from generator.engine.int8.network import Int8Network
-from generator.engine.model_runner import ModelRunner, open_model
-from generator.engine.network import Network
-from generator.engine.packed_network import PackedNetwork
-from generator.engine.pretrained_vocabulary import read_vocabulary
-from generator.engine.vocabulary import Vocabulary
+from generator.engine.loading.pretrained_vocabulary import read_vocabulary
+from generator.engine.networks.cuda_graph_cache import CudaGraphCache, StaticStep
+from generator.engine.networks.cuda_graph_network import CudaGraphNetwork
+from generator.engine.networks.model_runner import ModelRunner, open_model
+from generator.engine.networks.model_weights import ModelWeights, read_family
+from generator.engine.networks.network import Network
+from generator.engine.networks.torch_network import TorchNetwork
+from generator.engine.tokens.vocabulary import Vocabulary
 
 torch.set_num_threads(1)
 
@@ -106,11 +106,11 @@ def tiny_family(family: str, window: int) -> ModelWeights:
     return model
 
 
-class PlainGraphNetwork(GraphNetwork):
+class PlainGraphNetwork(CudaGraphNetwork):
     """Computes what a GPU would replay, in short chunks."""
 
-    def new_slots(self, num_slots: int, window: int) -> GraphSlots:
-        return GraphSlots(self._shapes, num_slots, window, self.dtype, self.device, self._prepare, chunk=4)
+    def new_slots(self, num_slots: int, window: int) -> CudaGraphCache:
+        return CudaGraphCache(self._shapes, num_slots, window, self.dtype, self.device, self._prepare, chunk=4)
 
     def _prepare(self, begin: Callable[[], StaticStep]) -> Callable[[], torch.Tensor]:
         return lambda: self._compute(begin())
@@ -123,7 +123,7 @@ def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunne
     if family.startswith("graph"):
         network = PlainGraphNetwork(tiny_family(family, window))
     elif family.startswith(("packed", "int8")):
-        network = PackedNetwork(tiny_family(family, window))
+        network = TorchNetwork(tiny_family(family, window))
         if family.startswith("int8"):
             network = Int8Network(tiny_family(family, window), threads=2)
             if family.startswith("int8-"):

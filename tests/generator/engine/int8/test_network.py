@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generator.engine.model_runner import ModelRunner
-from generator.engine.packed_network import PackedNetwork
-from generator.engine.runner import Interrupted, Row
-from tests.generator.engine.test_packed_network import SLOTS, STEPS, WINDOW
+from generator.engine.networks.model_runner import ModelRunner
+from generator.engine.networks.runner import BatchItem, Interrupted
+from generator.engine.networks.torch_network import TorchNetwork
+from tests.generator.engine.networks.test_torch_network import SLOTS, STEPS, WINDOW
 from tests.generator.engine.tiny_models import tiny_family, tiny_runner, tiny_vocabulary
 
 
@@ -21,14 +21,14 @@ def test_any_steps_give_nearly_what_the_exact_network_gives(
     family: str, steps: list[dict[int, tuple[int, float, bool]]], seed: int
 ) -> None:
     weights = tiny_family(family, WINDOW)
-    exact = ModelRunner(PackedNetwork(weights), tiny_vocabulary(), WINDOW, "", SLOTS)
+    exact = ModelRunner(TorchNetwork(weights), tiny_vocabulary(), WINDOW, "", SLOTS)
     rounded = tiny_runner(family, WINDOW, SLOTS)
     random, held = np.random.default_rng(seed), [0] * SLOTS
     for step in steps:
         rows = []
         for slot, (count, kept, wants) in step.items():
             past = min(int(held[slot] * kept), WINDOW - count)
-            rows.append(Row(slot, random.integers(0, 300, count).tolist(), past, wants))
+            rows.append(BatchItem(slot, random.integers(0, 300, count).tolist(), past, wants))
             held[slot] = past + count
         expected, computed = (runner.forward(rows, lambda: False) for runner in (exact, rounded))
         assert computed.shape == expected.shape
@@ -41,7 +41,7 @@ def test_any_steps_give_nearly_what_the_exact_network_gives(
 @pytest.mark.parametrize("family", ["int8 gpt2", "int8 llama", "int8-a8 gpt2", "int8-a8 llama"])
 def test_a_row_is_what_it_would_be_alone(family: str) -> None:
     together, alone = tiny_runner(family), tiny_runner(family)
-    rows = [Row(slot, list(range(5 + slot, 9 + 7 * slot)), 0, True) for slot in range(4)]
+    rows = [BatchItem(slot, list(range(5 + slot, 9 + 7 * slot)), 0, True) for slot in range(4)]
     both = together.forward(rows, lambda: False)
     for row, logits in zip(rows, both, strict=True):
         assert np.abs(alone.forward([row], lambda: False)[0] - logits).max() < 1e-4
@@ -49,9 +49,9 @@ def test_a_row_is_what_it_would_be_alone(family: str) -> None:
 
 def test_a_window_that_is_no_multiple_of_a_block_is_kept_to() -> None:
     runner = tiny_runner("int8 llama", window=41)
-    runner.forward([Row(0, list(range(41)), 0, True)], lambda: False)
+    runner.forward([BatchItem(0, list(range(41)), 0, True)], lambda: False)
     with pytest.raises(IndexError):
-        runner.forward([Row(0, [5], 41, True)], lambda: False)
+        runner.forward([BatchItem(0, [5], 41, True)], lambda: False)
 
 
 class Leaving(Exception):
@@ -61,7 +61,7 @@ class Leaving(Exception):
 @pytest.mark.parametrize("looks", range(2))
 def test_a_step_can_be_left_before_any_layer(looks: int) -> None:
     runner, untouched = tiny_runner("int8 llama"), tiny_runner("int8 llama")
-    rows = [Row(0, list(range(20)), 0, True)]
+    rows = [BatchItem(0, list(range(20)), 0, True)]
 
     def should_stop() -> bool:
         return next(seen) == looks

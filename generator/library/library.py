@@ -1,0 +1,223 @@
+"""Library: one person's stories, as REST shows them: create, list, rename, delete, fork, export, import.
+
+Owns the bodies of those requests. Knows nothing of HTTP: it takes and gives plain data and raises
+Refused. Text that is open comes from its session, so nothing shown is older than the page.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from generator.drafts.group_commit import RunBlocking
+from generator.drafts.open_drafts import OpenDrafts
+from generator.drafts.services import checked_premise, merged_sampling
+from generator.library.history import History
+from generator.models.menu import Menu
+from stories.draft.state import DraftSettings, new_head
+from stories.errors import Refused, StoreError, UnknownDraft, UnknownRevision, UnknownStory
+from stories.files.story_file import (
+    DraftFile,
+    InvalidImport,
+    StoryFile,
+    file_name,
+    read_file,
+    to_json,
+    to_markdown,
+    to_text,
+)
+from stories.storage.records import DraftEntry, NewDraft, NewStory, StoredDraft, Story
+from stories.storage.store import Store
+from stories.text.span_list import SpanList
+from stories.text.update import USER
+from stories.text.utf16 import to_units
+
+MAX_TITLE = 200
+MAX_DRAFTS = 16
+MAX_PROMPT_UNITS = 1_000_000
+MIMETYPES = {"txt": "text/plain", "md": "text/markdown", "json": "application/json"}
+
+
+class Library:
+    def __init__(self, store: Store, menu: Menu, run_blocking: RunBlocking, desk: OpenDrafts) -> None:
+        self._store, self._menu, self._run_blocking, self._desk = store, menu, run_blocking, desk
+        self._chronicle = History(store, self._call)
+
+    def stories(self, owner: str) -> dict[str, Any]:
+        return {"stories": [self._story_json(story) for story in self._call(self._store.stories, owner)]}
+
+    def story(self, owner: str, story: str) -> dict[str, Any]:
+        return self._story_json(self._call(self._store.story, owner, story))
+
+    def create_story(self, owner: str, request: dict[str, Any]) -> dict[str, Any]:
+        """`request` is the contract's body. One draft per entry of `models`, or `drafts` of one model."""
+        mode, prompt = request["mode"], to_units(request["prompt"])
+        if len(prompt) > MAX_PROMPT_UNITS:
+            raise Refused("too_large", f"a beginning holds at most {MAX_PROMPT_UNITS:,} characters")
+        sampling = merged_sampling({}, request.get("sampling", {}))
+        premise = checked_premise(mode, request["prompt"]) if mode == "prompt" else None
+        text = prompt if mode == "continue" else ""
+        drafts = tuple(
+            _new_draft(DraftSettings(model, sampling, premise), text, SpanList.of(len(text), USER))
+            for model in self._models(mode, request)
+        )
+        title = request.get("title") or _title_of(request["prompt"])
+        story = NewStory(secrets.token_hex(16), title[:MAX_TITLE], mode, drafts)
+        return self._story_json(self._call(self._store.create_story, owner, story))
+
+    def rename_story(self, owner: str, story: str, title: str) -> dict[str, Any]:
+        return self._story_json(self._call(self._store.rename_story, owner, story, title[:MAX_TITLE]))
+
+    def delete_story(self, owner: str, story: str) -> None:
+        drafts = [draft.id for draft in self._call(self._store.story, owner, story).drafts]
+        self._desk.discard(drafts, lambda: self._call(self._store.delete_story, owner, story))
+
+    def create_draft(self, owner: str, story: str, request: dict[str, Any]) -> dict[str, Any]:
+        """A sibling: the parent's text at a revision, or the story's beginning again."""
+        entry = self._call(self._store.story, owner, story)
+        if not entry.drafts:
+            raise Refused("invalid", "this story has no draft to start from")
+        parent = request.get("parent") or entry.drafts[0].id
+        stored = next((draft for draft in entry.drafts if draft.id == parent), None)
+        if stored is None:
+            raise Refused("unknown_draft", "there is no such draft in this story")
+        model = request.get("model", stored.model)
+        sampling = merged_sampling(stored.head["sampling"], request.get("sampling", {}))
+        self._checked_model(entry.mode, model)
+        revision = request.get("revision")
+        if revision is None:
+            revision = 0 if "parent" not in request else self._call(self._store.load, parent).revision
+        text, spans = self._call(self._store.at, parent, revision)
+        settings = DraftSettings(model, sampling, stored.head["premise"])
+        draft = _new_draft(settings, text, spans, parent, revision)
+        after = self._call(self._store.add_draft, owner, story, draft)
+        return next(self._draft_json(made) for made in after.drafts if made.id == draft.id)
+
+    def history(self, owner: str, draft: str) -> dict[str, Any]:
+        """When each part of the draft's text was written."""
+        self._check_owner(owner, draft)
+        times = self._chronicle.times(draft)
+        return {"revision": times.revision, "written": [list(run) for run in times.runs]}
+
+    def delete_draft(self, owner: str, draft: str) -> None:
+        self._check_owner(owner, draft)
+        self._desk.discard([draft], lambda: self._call(self._store.delete_draft, owner, draft))
+
+    def export(self, owner: str, draft: str, wanted: str) -> tuple[bytes, str, str]:
+        """The file, its media type and its name. `txt` and `md` hold one draft, `json` the whole story."""
+        mimetype = MIMETYPES.get(wanted)
+        if mimetype is None:
+            raise Refused("invalid", f"a draft is exported as {', '.join(MIMETYPES)}")
+        chosen = self._stored(owner, draft)
+        story = self._call(self._store.story, owner, chosen.story)
+        if wanted == "json":
+            files = tuple(_draft_file(self._stored(owner, entry.id)) for entry in story.drafts)
+            data = to_json(StoryFile(story.title, story.mode, files))
+        elif wanted == "md":
+            data = to_markdown(story.title, _draft_file(chosen))
+        else:
+            data = to_text(_draft_file(chosen))
+        return data, mimetype, file_name(story.title, wanted)
+
+    def import_story(self, owner: str, data: bytes, filename: str | None) -> dict[str, Any]:
+        """A new story from a file. A model the menu does not have gives way to the first available one."""
+        try:
+            file = read_file(filename or "story.json", data)
+        except InvalidImport as error:
+            raise Refused("invalid", str(error)) from error
+        drafts = tuple(self._imported(file.mode, draft) for draft in file.drafts)
+        story = NewStory(secrets.token_hex(16), file.title[:MAX_TITLE], file.mode, drafts)
+        return self._story_json(self._call(self._store.create_story, owner, story))
+
+    def _imported(self, mode: str, file: DraftFile) -> NewDraft:
+        known = self._menu.find(mode, file.model) is not None
+        model = file.model if known else self._first_available(mode)
+        settings = DraftSettings(model, merged_sampling({}, file.sampling), file.premise)
+        return _new_draft(settings, file.text, SpanList.of_runs(file.authors))
+
+    def _stored(self, owner: str, draft: str) -> StoredDraft:
+        stored: StoredDraft = self._call(self._store.load, draft)
+        if stored.owner != owner:
+            raise Refused("unknown_draft", "there is no such draft")
+        return stored
+
+    def _check_owner(self, owner: str, draft: str) -> None:
+        if self._call(self._store.draft_owner, draft) != owner:
+            raise Refused("unknown_draft", "there is no such draft")
+
+    def _models(self, mode: str, request: dict[str, Any]) -> Sequence[str]:
+        models = request.get("models")
+        if models is None:
+            model = request.get("model") or self._first_available(mode)
+            models = [model] * request.get("drafts", 1)
+        if not 1 <= len(models) <= MAX_DRAFTS:
+            raise Refused("invalid", f"a story begins with 1 to {MAX_DRAFTS} drafts")
+        for model in models:
+            self._checked_model(mode, model)
+        return list(models)
+
+    def _checked_model(self, mode: str, model: str) -> None:
+        entry = self._menu.find(mode, model)
+        if entry is None:
+            raise Refused("unknown_model", f"there is no model {model!r} in the menu; choose another")
+        if not entry.available:
+            raise Refused("model_unavailable", f"{model}: {entry.reason}")
+
+    def _first_available(self, mode: str) -> str:
+        for entry in self._menu.as_json()[mode]:
+            if entry["available"]:
+                return str(entry["name"])
+        raise Refused("model_unavailable", "no model is available; the menu says why")
+
+    def _story_json(self, story: Story) -> dict[str, Any]:
+        live = [session for draft in story.drafts if (session := self._desk.open_session(draft.id))]
+        return {
+            "id": story.id,
+            "title": story.title,
+            "mode": story.mode,
+            "updated": story.updated,
+            "words": max([story.words, *(session.word_count() for session in live)]),
+            "drafts": [self._draft_json(draft) for draft in story.drafts],
+        }
+
+    def _draft_json(self, draft: DraftEntry) -> dict[str, Any]:
+        session = self._desk.open_session(draft.id)
+        body: dict[str, Any] = {"id": draft.id, "model": draft.model, "state": session.phase() if session else "paused"}
+        if draft.parent:
+            body["parent"] = draft.parent
+            body["forked_at"] = draft.forked_at
+        return body
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs a store call on the store's thread; its errors become what a person is told."""
+        try:
+            return self._run_blocking(function, *arguments)
+        except UnknownStory as error:
+            raise Refused("unknown_story", "there is no such story") from error
+        except UnknownDraft as error:
+            raise Refused("unknown_draft", "there is no such draft") from error
+        except UnknownRevision as error:
+            raise Refused("invalid", "the draft has no such revision") from error
+        except StoreError as error:
+            raise Refused("storage", str(error)) from error
+
+
+def _draft_file(stored: StoredDraft) -> DraftFile:
+    head = stored.head
+    return DraftFile(stored.text, tuple(stored.spans.runs()), head["model"], head["sampling"], head["premise"])
+
+
+def _new_draft(
+    settings: DraftSettings, text: str, spans: SpanList, parent: str | None = None, revision: int | None = None
+) -> NewDraft:
+    head = new_head(settings, spans)
+    return NewDraft(secrets.token_hex(16), settings.model, head, text, spans, parent, revision)
+
+
+def _title_of(prompt: str) -> str:
+    """The prompt's first line, cut at a word."""
+    line = next((line.strip() for line in prompt.splitlines() if line.strip()), "Untitled")
+    if len(line) <= 60:
+        return line
+    return line[:60].rsplit(" ", 1)[0].rstrip(",;:") + "…"

@@ -1,0 +1,32 @@
+"""Result: the next state of a draft, with the updates and forks that an event led to.
+
+Owns the reducer's output. Knows nothing of the rules that produce it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stories.draft.state import DraftSettings, DraftState
+from stories.text.span_list import SpanList
+from stories.text.update import Update
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A new sibling draft: this text as it stood at `forked_at`."""
+
+    draft: str
+    text: str
+    spans: SpanList
+    settings: DraftSettings
+    forked_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an event led to: the next state, the updates that led there (one revision each), and forks."""
+
+    state: DraftState
+    updates: tuple[Update, ...] = ()
+    forks: tuple[Fork, ...] = ()

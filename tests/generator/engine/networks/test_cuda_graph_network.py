@@ -1,0 +1,56 @@
+"""On a GPU a captured step gives what the same weights give on the CPU. Skipped where there is no GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from generator.engine.loading.load import choose_network
+from generator.engine.networks.cuda_graph_network import CudaGraphNetwork
+from generator.engine.networks.model_runner import ModelRunner
+from generator.engine.networks.runner import BatchItem
+from tests.generator.engine.networks.test_torch_network import NO_MEMORY
+from tests.generator.engine.tiny_models import copy_of, tiny_model, tiny_runner, tiny_vocabulary
+
+WINDOW, SLOTS, STEPS = 128, 5, 60
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+
+def on_gpu(model: PreTrainedModel) -> PreTrainedModel:
+    own = copy_of(model)
+    torch.nn.Module.to(own, torch.device("cuda"))
+    return own
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-3), ("bf16", 0.15)])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_any_steps_give_what_the_cpu_gives(family: str, precision: str, bound: float) -> None:
+    model = on_gpu(tiny_model(family))
+    network, said = choose_network(model, WINDOW, range(1, 40), precision, NO_MEMORY)
+    assert isinstance(network, CudaGraphNetwork)
+    assert said.startswith(precision)
+    captured = ModelRunner(network, tiny_vocabulary(), WINDOW, precision, SLOTS)
+    on_cpu = tiny_runner(f"packed {family}", WINDOW, SLOTS)
+    random, held = np.random.default_rng(5), [0] * SLOTS
+    for step in range(STEPS):
+        rows = []
+        for slot in random.permutation(SLOTS)[: random.integers(1, SLOTS + 1)]:
+            count = int(random.integers(2, 20)) if step % 4 == 0 else 1
+            past = min(int(held[slot] * random.choice([1.0, 1.0, 0.5])), WINDOW - count)
+            rows.append(BatchItem(int(slot), random.integers(0, 300, count).tolist(), past, bool(random.integers(4))))
+            held[slot] = past + count
+        expected, computed = (runner.forward(rows, lambda: False) for runner in (on_cpu, captured))
+        assert computed.shape == expected.shape
+        assert np.abs(computed - expected).max(initial=0) < bound
+    captured.copy_slot(0, 1, held[0])
+    captured.check_integrity()
+
+
+def test_what_is_fastest_within_the_bound_is_chosen_on_a_gpu() -> None:
+    model = on_gpu(tiny_model("llama"))
+    network, said = choose_network(model, WINDOW, range(1, 40), "auto", NO_MEMORY)
+    assert isinstance(network, CudaGraphNetwork)
+    assert said.startswith(("fp32", "bf16"))

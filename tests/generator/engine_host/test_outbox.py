@@ -1,0 +1,91 @@
+"""What is taken from the outbox has the same effect as everything that was put into it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generator.engine_host.outbox import Outbox, OutboxFull
+from generator.wire.messages import Budget, Drop, EngineCommand, Load, ModelSpec, Set
+from generator.wire.sampling_params import SamplingParams
+
+SPEC = ModelSpec("fake", "instant")
+Effect = dict[str, tuple[int, int]]
+
+
+def a_set(sequence: str, epoch: int, budget: int) -> Set:
+    return Set(sequence, epoch, "owner", SPEC, None, (), (), SamplingParams(seed=1), 1, 0, 0, budget)
+
+
+def effect(commands: Iterable[EngineCommand]) -> Effect:
+    """The epoch and budget of each sequence, as an engine that obeys the messages' contract sees them."""
+    known: Effect = {}
+    for command in commands:
+        match command:
+            case Set():
+                known[command.sequence] = (command.epoch, command.budget)
+            case Budget():
+                if command.sequence in known and known[command.sequence][0] == command.epoch:
+                    known[command.sequence] = (command.epoch, command.budget)
+            case Drop():
+                known.pop(command.sequence, None)
+    return known
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> list[EngineCommand]:
+    """Commands as sessions send them: a sequence's epochs only grow, and budgets name the current one."""
+    epochs = dict.fromkeys("abc", 0)
+    commands: list[EngineCommand] = []
+    steps = st.tuples(st.sampled_from("abc"), st.sampled_from(["set", "budget", "drop"]), st.integers(0, 99))
+    for sequence, kind, budget in draw(st.lists(steps, max_size=40)):
+        if kind == "set":
+            epochs[sequence] += 1
+            commands.append(a_set(sequence, epochs[sequence], budget))
+        elif kind == "budget":
+            commands.append(Budget(sequence, epochs[sequence], budget))
+        else:
+            commands.append(Drop(sequence))
+    return commands
+
+
+@given(scripts(), st.data())
+def test_replaced_commands_change_no_effect(commands: list[EngineCommand], data: st.DataObject) -> None:
+    outbox, taken = Outbox(), []
+    for command in commands:
+        outbox.put(command)
+        if data.draw(st.booleans()):
+            taken += outbox.take(0) or []
+    last = outbox.take(0)
+    assert last is not None
+    assert effect(taken + last) == effect(commands)
+    assert len(last) <= 3 * 3  # a set, a budget and a drop for each of three sequences
+
+
+def test_other_commands_keep_their_order_and_are_sent_once() -> None:
+    outbox = Outbox()
+    loads = [Load(ModelSpec("fake", str(number))) for number in range(5)]
+    for load in [*loads, loads[0]]:
+        outbox.put(load)
+    assert outbox.take(0) == [*loads[1:], loads[0]]
+    assert outbox.take(0) == []
+
+
+def test_past_its_limit_it_holds_no_more_and_says_so() -> None:
+    outbox = Outbox(limit=3)
+    for number in range(100):
+        outbox.put(Drop(str(number)))
+    with pytest.raises(OutboxFull):
+        outbox.take(0)
+
+
+def test_take_wakes_for_a_command_and_for_the_end() -> None:
+    outbox = Outbox()
+    threading.Timer(0.01, outbox.put, [Drop("a")]).start()
+    assert outbox.take(20) == [Drop("a")]
+    threading.Timer(0.01, outbox.close).start()
+    assert outbox.take(20) is None
