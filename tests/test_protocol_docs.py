@@ -88,8 +88,6 @@ def test_sampling_settings() -> None:
 
 
 def test_fields_of_an_update() -> None:
-    from generator.drafts.update_json import update_json
-
     update = Update("c", "user", ChangeSet.identity(1), (Token(1, 1, -1.0),), "t", ((1, "user"),))
     (entry,) = re.findall(r"`\[\{(.+?)\}, …\]`", SECTIONS["updates"])
-    assert {name.strip().rstrip("?") for name in entry.split(",")} == update_json(update).keys()
+    assert {name.strip().rstrip("?") for name in entry.split(",")} == update.to_json().keys()

@@ -20,7 +20,6 @@ from generator.drafts.mailbox import Inbox, Turn
 from generator.drafts.recent_updates import RecentUpdates
 from generator.drafts.services import Surroundings
 from generator.drafts.status_line import StatusLine
-from generator.drafts.update_json import update_json
 from stories.draft.events import DraftEvent, Edit, Moved, Stopped, Tick, Wrote
 from stories.draft.reducer import reduce
 from stories.draft.result import Fork, Result
@@ -268,7 +267,7 @@ class Actor:
                 "draft": self.draft,
                 "revision": number,
                 "epoch": self.state.epoch,
-                "updates": [update_json(update)],
+                "updates": [update.to_json()],
             }
             self._around.publish(self.draft, "updates", body)
             if (number - revision) % PUBLISHED_AT_ONCE == PUBLISHED_AT_ONCE - 1:

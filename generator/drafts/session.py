@@ -14,7 +14,6 @@ from typing import Any
 
 from generator.drafts.live_draft import Actor
 from generator.drafts.services import Surroundings
-from generator.drafts.update_json import update_json
 from generator.wire.messages import Chunk, Ended, Failed, Rolled
 from stories.draft.events import (
     Configure,
@@ -166,7 +165,7 @@ class Session:
         }
         if revision is not None:
             with suppress(Refused):  # too far behind: the text as it is now
-                return body | {"updates": [update_json(update) for update in self._actor.log_since(revision)]}
+                return body | {"updates": [update.to_json() for update in self._actor.log_since(revision)]}
         return body | {"text": state.text, "authors": state.spans.runs()}
 
     def _rewind(self, revision: int, start: int | None, retry: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Owns the value types that the log, the reducer and the wire share. Knows nothing
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from stories.text.changes import ChangeSet
 
@@ -41,3 +42,15 @@ class Update:
     tokens: tuple[Token, ...] = ()
     tokenizer: str = ""
     authors: tuple[tuple[int, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the update as the protocol shows it, in the `updates` event and in the answer to `open`.
+
+        Tokens are reduced to length and log-probability; `tokens` and `authors` are left out if empty.
+        """
+        body: dict[str, Any] = {"client": self.client, "author": self.author, "changes": self.changes.to_json()}
+        if self.tokens:
+            body["tokens"] = [[token.length, token.logprob] for token in self.tokens]
+        if self.authors:
+            body["authors"] = [list(run) for run in self.authors]
+        return body
