@@ -3,7 +3,7 @@
 import { RangeSetBuilder } from "@codemirror/state"
 import { Decoration, type DecorationSet, type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view"
 import type { Author } from "../sync/protocol.ts"
-import { authorship } from "./authorship.ts"
+import { authorship } from "../sync/authorship.ts"
 
 /** The number of an author's ink, from 0; the same for the same model everywhere on the page. */
 export type InkOf = (author: Author) => number

@@ -9,7 +9,7 @@ import { drawSelection, EditorView, keymap, type ViewUpdate } from "@codemirror/
 import type { DocumentHost, Snapshot } from "../sync/document-client.ts"
 import { versioned } from "../sync/versioned.ts"
 import { authorInk, type InkOf } from "./author-ink.ts"
-import { authorship } from "./authorship.ts"
+import { authorship } from "../sync/authorship.ts"
 import { direction } from "./direction.ts"
 import { findPanel } from "./find-panel.ts"
 import { follow, followListener, scrollToEnd, withCaretAtEnd } from "./follow.ts"

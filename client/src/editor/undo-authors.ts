@@ -7,7 +7,7 @@
 import { history, invertedEffects } from "@codemirror/commands"
 import { type Extension, StateField, Transaction } from "@codemirror/state"
 import type { AuthorRun } from "../sync/protocol.ts"
-import { authorship, remembered, type Side, USER } from "./authorship.ts"
+import { authorship, remembered, type Side, USER } from "../sync/authorship.ts"
 
 interface Deletion {
   readonly side: Side

@@ -3,7 +3,7 @@
  * The document itself never enters reactive state. */
 
 import { untrack } from "svelte"
-import { authorship } from "../editor/authorship.ts"
+import { authorship } from "../sync/authorship.ts"
 import { createStoryEditor, type StoryEditor } from "../editor/story-editor.ts"
 import { wordCount } from "../editor/words.ts"
 import type { Connection } from "../sync/connection.ts"

@@ -1,6 +1,6 @@
 /** The tape: the text from its beginning to its end as a row of strokes, each in the ink of who wrote there. */
 
-import { USER } from "../editor/authorship.ts"
+import { USER } from "../sync/authorship.ts"
 import type { Author, AuthorRun } from "../sync/protocol.ts"
 
 export interface Stroke {

@@ -1,7 +1,7 @@
-/** One draft's document, kept equal to the server's: opens it, applies what comes, lets the outbox push.
+/** Document client: keeps the text of one draft equal to the server's.
  *
- * A gap in the stream has one remedy, to open again. Text that can't be merged any more is set aside, never dropped.
- * Knows nothing of the DOM: the editor is a `DocumentHost`. */
+ * Owns opening a draft and applying its updates; a gap in the stream is closed by opening the draft again. Text that
+ * cannot be merged is set aside, never dropped. Knows nothing of the DOM: the editor is a `DocumentHost`. */
 
 import type { EditorState, TransactionSpec } from "@codemirror/state"
 import type { Journal } from "./journal.ts"
@@ -16,6 +16,7 @@ import {
   type WireUpdate,
 } from "./protocol.ts"
 import { Outbox, type OutboxOwner } from "./outbox.ts"
+import { Presence, type PresenceOwner } from "./presence.ts"
 import { isHopeless, randomId } from "./push.ts"
 import { clientLock, replayAbandoned } from "./replay.ts"
 import { Signal, Timers } from "./timers.ts"
@@ -27,38 +28,30 @@ export interface Snapshot {
   readonly revision: number
 }
 
-/** The editor, as far as the document's client needs it. */
+/** The part of the editor that the document client needs. */
 export interface DocumentHost {
   readonly state: EditorState
-  /** Whether an IME is composing: then the text around the caret must not move. */
+  /** Whether an IME is composing. The text around the caret must not move meanwhile. */
   readonly composing: boolean
-  /** Starts over with another text; the undo history goes. */
+  /** Replace the text and drop the undo history. */
   load(snapshot: Snapshot): void
   apply(spec: TransactionSpec): void
 }
 
 export interface DocumentEvents {
-  /** After every successful open. */
+  /** Called after every successful open. */
   opened(answer: OpenedSnapshot | OpenedUpdates): void
-  /** Whenever `unsaved` or `live` may have changed. */
+  /** Called whenever `unsaved` or `live` may have changed. */
   changed(): void
-  /** Text that could not be merged any more is in the journal's recovered texts. */
+  /** Called when text that cannot be merged has been added to the journal's recovered texts. */
   recovered(): void
-  /** The server refuses the draft for good, for instance because it was deleted. */
+  /** Called when the server refuses the draft for good, for instance because the draft was deleted. */
   refused(error: WireError): void
 }
 
 const RETRY_MS = 1_000
-/** How late the server may hear what was seen; sooner after so many tokens, a quarter of what it lets a model write
- * unseen. */
-const SEEN_MS = 3_000
-const SEEN_SOON_MS = 250
-const MANY_TOKENS = 128
-/** A composition without an edit for this long doesn't hold up others any more (Android composes every word). */
-const COMPOSITION_IDLE_MS = 3_000
-const HOLD_RENEWAL_MS = 600
 
-export class DocumentClient implements OutboxOwner {
+export class DocumentClient implements OutboxOwner, PresenceOwner {
   readonly client = randomId()
   /** Whether the document is open on the present connection. */
   live = false
@@ -66,15 +59,14 @@ export class DocumentClient implements OutboxOwner {
   private wantsSnapshot = true
   private closed = false
   private opening = false
-  /** Counts disconnections: what was asked before one says nothing about the connection after it. */
+  /** The number of disconnections: an answer from before a disconnection says nothing about the next connection. */
   private disconnections = 0
-  private lastEdit = 0
-  /** Tokens that came since the server heard last what was seen. */
-  private unsaid = 0
+  /** Events that have not been applied. */
   private readonly arrived: UpdatesEvent[] = []
   private readonly changed = new Signal()
   private readonly timers = new Timers()
   private readonly outbox: Outbox
+  private readonly presence: Presence
   private releaseLock: () => void = () => undefined
 
   constructor(
@@ -85,6 +77,7 @@ export class DocumentClient implements OutboxOwner {
     private readonly events: DocumentEvents,
   ) {
     this.outbox = new Outbox(this, channel, journal, this.changed, this.timers)
+    this.presence = new Presence(this, channel, this.timers, () => this.released())
     const released = new Promise<void>((resolve) => (this.releaseLock = resolve))
     void globalThis.navigator?.locks?.request(clientLock(this.client), () => released)
   }
@@ -93,7 +86,7 @@ export class DocumentClient implements OutboxOwner {
     return this.host.state
   }
 
-  /** Number of updates the server has not confirmed. */
+  /** The number of updates that the server has not confirmed. */
   get unsaved(): number {
     return this.loaded ? versioned.of(this.state).unconfirmed.length : 0
   }
@@ -107,12 +100,16 @@ export class DocumentClient implements OutboxOwner {
     return this.outbox.keptOnDevice
   }
 
-  /** Whether an IME composes, and not just because a phone always does. */
-  get held(): boolean {
-    return this.host.composing && Date.now() - this.lastEdit < COMPOSITION_IDLE_MS
+  get isComposing(): boolean {
+    return this.host.composing
   }
 
-  /** The connection is there (again). */
+  /** Whether an IME composes and the text is therefore neither sent nor changed. */
+  get held(): boolean {
+    return this.presence.held
+  }
+
+  /** Open the draft on a new connection. */
   connected(): void {
     void this.open()
   }
@@ -120,54 +117,54 @@ export class DocumentClient implements OutboxOwner {
   disconnected(): void {
     this.disconnections++
     this.live = false
-    this.settle()
+    this.notify()
   }
 
-  /** The user changed the text. */
+  /** Take up a change that the user made to the text. */
   edited(): void {
-    this.lastEdit = Date.now()
-    this.settle()
+    this.presence.edited()
+    this.notify()
     this.outbox.edited()
-    if (this.host.composing) this.composing()
+    if (this.isComposing) this.composing()
   }
 
-  /** Called while an IME composes, and once after it ended. */
+  /** Report a composition: call this while an IME composes, and once after it has ended. */
   composing(): void {
-    const composing = this.held
-    if (this.live) this.channel.hint("hold", { draft: this.draft, composing })
-    if (composing) this.timers.after("hold", HOLD_RENEWAL_MS, () => this.composing())
-    else {
-      this.flush()
-      void this.outbox.push()
-    }
+    this.presence.reportHold()
   }
 
   receive(event: UpdatesEvent): void {
     if (!this.live && !this.opening) return
     this.arrived.push(event)
-    this.flush()
+    this.applyArrived()
   }
 
+  /** Open the draft again. With `snapshot`, the unconfirmed updates are set aside. */
   reopen(how: "updates" | "snapshot"): void {
     if (how === "snapshot") this.wantsSnapshot = true
     void this.open()
   }
 
-  /** Resolves when everything written so far is confirmed; answers false if that takes longer than `limit` ms. */
+  /** Wait up to `limit` ms until every update is confirmed. Return whether every update is. */
   async settled(limit: number): Promise<boolean> {
     const deadline = Date.now() + limit
     while (this.unsaved > 0 && Date.now() < deadline && !this.closed) await this.changed.next(deadline - Date.now())
     return this.unsaved === 0
   }
 
-  /** Stops. What is unconfirmed stays in the journal, from where it is sent when its owner is gone. */
+  /** Stop. Unconfirmed updates stay in the journal; they are replayed once the client lock is free. */
   close(): void {
     this.closed = true
     if (this.live) void this.channel.request("close", { draft: this.draft }).catch(ignoreLost)
     this.live = false
     this.timers.stop()
-    this.settle()
+    this.notify()
     this.releaseLock()
+  }
+
+  private released(): void {
+    this.applyArrived()
+    void this.outbox.push()
   }
 
   private async open(): Promise<void> {
@@ -175,21 +172,21 @@ export class DocumentClient implements OutboxOwner {
     this.opening = true
     this.live = false
     try {
-      await this.ask()
+      await this.requestDocument()
     } catch (error) {
       ignoreLost(error)
       this.timers.after("open", RETRY_MS, () => void this.open())
     } finally {
       this.opening = false
     }
-    this.flush()
-    this.seen()
-    this.settle()
+    this.applyArrived()
+    this.presence.reportSeen()
+    this.notify()
     void this.outbox.push()
   }
 
-  /** Asks the server for the document and takes it over. Rejects with LostAnswer. */
-  private async ask(): Promise<void> {
+  /** Request the document and take it over. Rejects with LostAnswer. */
+  private async requestDocument(): Promise<void> {
     const { disconnections } = this
     if (!this.loaded) {
       await replayAbandoned(this.draft, this.journal, this.channel)
@@ -199,14 +196,14 @@ export class DocumentClient implements OutboxOwner {
     const answer = await this.channel.request("open", { draft: this.draft, ...revision })
     if (this.closed) return
     if (answer.ok) {
-      await this.enter(answer)
+      await this.takeOver(answer)
       this.live = disconnections === this.disconnections && !this.closed
       if (!this.live) this.timers.after("open", 0, () => void this.open())
     } else if (isHopeless(answer.error.code)) this.events.refused(answer.error)
     else this.timers.after("open", RETRY_MS, () => void this.open())
   }
 
-  private async enter(answer: OpenedSnapshot | OpenedUpdates): Promise<void> {
+  private async takeOver(answer: OpenedSnapshot | OpenedUpdates): Promise<void> {
     if ("updates" in answer) {
       const { updates, epoch } = answer
       this.arrived.unshift({ draft: this.draft, revision: answer.revision - updates.length, epoch, updates })
@@ -215,13 +212,13 @@ export class DocumentClient implements OutboxOwner {
       this.host.load(answer)
       this.loaded = true
       this.wantsSnapshot = false
-      await this.recover(lost)
+      await this.setAside(lost)
     }
     if (!this.closed) this.events.opened(answer)
   }
 
-  /** Sets text aside, visibly, that can't be merged any more. */
-  private async recover(lost: readonly LocalUpdate[]): Promise<void> {
+  /** Keep text that cannot be merged as a recovered text, which the page shows. */
+  private async setAside(lost: readonly LocalUpdate[]): Promise<void> {
     if (lost.length === 0) return
     const text = insertedText(lost)
     if (text) await this.journal.keepRecovered({ id: randomId(), draft: this.draft, text })
@@ -229,8 +226,8 @@ export class DocumentClient implements OutboxOwner {
     this.events.recovered()
   }
 
-  /** Applies what has arrived, in order, unless an IME composes. */
-  private flush(): void {
+  /** Apply the events that have arrived, in order, unless an IME composes. */
+  private applyArrived(): void {
     if (!this.live || this.held) return
     const fresh: WireUpdate[] = []
     let revision = this.revision
@@ -240,9 +237,9 @@ export class DocumentClient implements OutboxOwner {
         void this.open()
         return
       }
-      const news = event.updates.slice(revision - event.revision)
-      fresh.push(...news)
-      revision += news.length
+      const unknown = event.updates.slice(revision - event.revision)
+      fresh.push(...unknown)
+      revision += unknown.length
     }
     this.apply(fresh)
   }
@@ -251,23 +248,11 @@ export class DocumentClient implements OutboxOwner {
     if (updates.length === 0) return
     this.host.apply(receive(this.state, this.client, updates.map(parseUpdate)))
     if (this.unsaved === 0) this.outbox.emptied()
-    this.sayWhatIsSeen(updates.reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0))
-    this.settle()
+    this.presence.shown(updates.reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0))
+    this.notify()
   }
 
-  private sayWhatIsSeen(tokens: number): void {
-    const hadMany = this.unsaid >= MANY_TOKENS
-    this.unsaid += tokens
-    if (!hadMany && this.unsaid >= MANY_TOKENS) this.timers.after("seen", SEEN_SOON_MS, () => this.seen())
-    else this.timers.within("seen", SEEN_MS, () => this.seen())
-  }
-
-  private seen(): void {
-    this.unsaid = 0
-    if (this.live) this.channel.hint("seen", { draft: this.draft, revision: this.revision })
-  }
-
-  private settle(): void {
+  private notify(): void {
     this.changed.notify()
     this.events.changed()
   }

@@ -12,7 +12,7 @@ import {
   Transaction,
   type TransactionSpec,
 } from "@codemirror/state"
-import { authorEffects, insertedLength, restoredAuthors } from "../editor/authorship.ts"
+import { authorEffects, insertedLength, restoredAuthors } from "./authorship.ts"
 import type { Author, AuthorRun, PushedUpdate, WireUpdate } from "./protocol.ts"
 import { splitChanges } from "./split-changes.ts"
 
