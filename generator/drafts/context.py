@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from generator.wire.messages import TYPED, Piece
 from stories.draft.state import DraftState
-from stories.text.span_list import Span
+from stories.text.span import Span
 from stories.text.utf16 import splits_pair
 
 UNITS_PER_TOKEN = 8

@@ -17,7 +17,8 @@ from typing import Any
 from stories.errors import Damaged, StoreError
 from stories.storage.records import HistoryRow
 from stories.text.changes import ChangeSet, InvalidChange
-from stories.text.span_list import InvalidSpans, SpanList
+from stories.text.span import InvalidSpans
+from stories.text.span_list import SpanList
 from stories.text.update import Token, Update
 from stories.text.utf16 import from_units, to_units
 

@@ -1,9 +1,8 @@
-"""The algebra under `ChangeSet`: how lists of sections are joined, mapped over each other and composed.
+"""Sections: the algebra under `ChangeSet`, which joins, maps and composes lists of sections.
 
-A section is `(length, insert)`: `length` units of the old text that are kept where `insert` is None, and
-replaced by `insert` otherwise. The order in which simultaneous insertions end up, and which neighbours are
-joined, are CodeMirror's to the letter: page and server must get the same text, and the same JSON, from the
-same changes. Knows nothing of JSON or of who made a change.
+A section is `(length, insert)`: `length` units of the old text are kept if `insert` is None, and replaced by `insert`
+otherwise. The order of simultaneous insertions, and the neighbours that are joined, are exactly CodeMirror's: from
+the same changes, page and server must get the same text and the same JSON. Knows nothing of JSON or authors.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ Section = tuple[int, str | None]
 
 
 class SectionBuilder:
-    """Collects sections, joining a new one with the last where CodeMirror would."""
+    """Collects sections and joins a new section with the last one where CodeMirror does."""
 
     def __init__(self) -> None:
         self._sections: list[Section] = []
 
     def add(self, length: int, insert: str | None, join: bool = False) -> bool:
-        """Append a section; `join` makes it part of the replacement before it. Whether there is one more now."""
+        """Append a section, or with `join` extend the replacement before it. Return whether the list became longer."""
         if not length and not insert:
             return False
         if self._sections:
@@ -38,10 +37,10 @@ class SectionBuilder:
 
 
 class _Cursor:
-    """What is left of the section under it, while a list of sections is worked off in pieces.
+    """A position in a list of sections that advances by any number of units.
 
-    One cursor passes units either of the old text (`forward`) or of the new one (`forward_new`), never
-    both; `offset` counts what of the section was passed. `length` is what is left of the old text.
+    A cursor counts units of the old text (`forward`) or of the new text (`forward_new`), never both. `offset` is the
+    number of units passed in the current section, `length` the number of old units that remain in it.
     """
 
     def __init__(self, sections: Sequence[Section]) -> None:
@@ -57,10 +56,12 @@ class _Cursor:
 
     @property
     def keeps(self) -> bool:
+        """Whether the current section keeps its units."""
         return not self.done and self.insert is None
 
     @property
     def new_length(self) -> int:
+        """The number of new units that remain in the current section."""
         return self.length if self.insert is None else len(self.insert) - self.offset
 
     def forward(self, length: int) -> None:
@@ -80,14 +81,14 @@ class _Cursor:
 
 
 def map_sections(mapped: Sequence[Section], over: Sequence[Section], before: bool) -> tuple[Section, ...]:
-    """`mapped`, made for the same text as `over`, so that it applies after `over`.
+    """Map `mapped`, made for the same text as `over`, so that it applies after `over`.
 
-    Of two insertions at one place, that of `mapped` comes first if `before`, else last. The old lengths
-    must be equal.
+    Of two insertions at one place, the one of `mapped` comes first if `before` is true, and last otherwise. The old
+    lengths must be equal.
     """
     result = SectionBuilder()
     a, b = _Cursor(mapped), _Cursor(over)
-    placed = -1  # the section of `a`, perhaps not yet passed, whose insertion is in the result already
+    placed = -1  # index of the last section of `a` whose insertion is in the result; `a` may still be inside it
     while not (a.done and b.done):
         if a.keeps and b.keeps:
             length = min(a.length, b.length)
@@ -99,20 +100,23 @@ def map_sections(mapped: Sequence[Section], over: Sequence[Section], before: boo
             placed = _pass_covered(result, a, b.length, placed)
             b.next()
         else:
-            kept, left = _pass_until_change(b, a.length)
+            kept, remaining = _pass_until_change(b, a.length)
             result.add(kept, a.insert if placed < a.index else "")
             placed = a.index
-            a.forward(a.length - left)
+            a.forward(a.length - remaining)
     return result.build()
 
 
 def _comes_first(b: _Cursor, a: _Cursor, before: bool) -> bool:
-    """Whether the change at `b` goes before the one at `a`, which starts at the same place."""
+    """Whether the change at `b` goes before the change at `a`; both start at the same place."""
     return a.offset == 0 and (b.length < a.length or (b.length == a.length and not before))
 
 
 def _pass_covered(result: SectionBuilder, a: _Cursor, length: int, placed: int) -> int:
-    """Pass `length` units that the other change replaced; what `a` inserts among them stays. Returns `placed`."""
+    """Pass `length` units that the other change replaced, and keep the insertions of `a` among them.
+
+    Returns the new value of `placed`.
+    """
     while length:
         piece = min(a.length, length)
         if a.insert is not None and placed < a.index and a.length <= piece:
@@ -124,51 +128,50 @@ def _pass_covered(result: SectionBuilder, a: _Cursor, length: int, placed: int) 
 
 
 def _pass_until_change(b: _Cursor, length: int) -> tuple[int, int]:
-    """Pass up to `length` units, deletions included, up to an insertion or a deletion that reaches further.
+    """Pass up to `length` units of `b`, deletions included. Stop at an insertion, or at a deletion that is longer.
 
-    Returns how many of them `b` keeps, and how many of `length` are left.
+    Returns the number of passed units that `b` keeps, and the number of units of `length` that were not passed.
     """
-    kept, left = 0, length
-    while left:
+    kept, remaining = 0, length
+    while remaining:
         if b.keeps:
-            piece = min(left, b.length)
+            piece = min(remaining, b.length)
             kept += piece
-            left -= piece
+            remaining -= piece
             b.forward(piece)
-        elif b.insert == "" and b.length < left:
-            left -= b.length
+        elif b.insert == "" and b.length < remaining:
+            remaining -= b.length
             b.next()
         else:
             break
-    return kept, left
+    return kept, remaining
 
 
 def compose_sections(first: Sequence[Section], second: Sequence[Section]) -> tuple[Section, ...]:
-    """`first` and then `second` as one. The new length of `first` must be the old length of `second`."""
+    """Compose `first` and then `second`. The new length of `first` must be the old length of `second`."""
     result = SectionBuilder()
     a, b = _Cursor(first), _Cursor(second)
-    open_ = False  # whether the last section of the result is a replacement that goes on
+    unfinished = False  # whether the next section continues the replacement at the end of the result
     while not (a.done and b.done):
         if a.insert == "":
-            result.add(a.length, "", open_)
+            result.add(a.length, "", unfinished)
             a.next()
         elif b.length == 0 and not b.done:
-            result.add(0, b.insert, open_)
+            result.add(0, b.insert, unfinished)
             b.next()
         else:
             length = min(a.new_length, b.length)
-            added = result.add(*_composed_piece(a, b, length), open_)
-            unfinished = (a.insert is not None and a.new_length > length) or (
-                b.insert is not None and b.length > length
-            )
-            open_ = unfinished and (open_ or added)
+            added = result.add(*_composed_piece(a, b, length), unfinished)
+            a_continues = a.insert is not None and a.new_length > length
+            b_continues = b.insert is not None and b.length > length
+            unfinished = (a_continues or b_continues) and (unfinished or added)
             a.forward_new(length)
             b.forward(length)
     return result.build()
 
 
 def _composed_piece(a: _Cursor, b: _Cursor, length: int) -> Section:
-    """What becomes of the next `length` units of the text between the two changes."""
+    """The section for the next `length` units of the text between the two changes."""
     if a.insert is None:
         return length, None if b.insert is None else ("" if b.offset else b.insert)
     replaced = 0 if a.offset else a.length

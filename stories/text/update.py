@@ -1,4 +1,4 @@
-"""Update: one change to a draft, with who made it and, for model text, the tokens it is made of.
+"""Update: one change to a draft, with its author and, for model text, its tokens.
 
 Owns the value types that the log, the reducer and the wire share. Knows nothing of storage or engines.
 """
@@ -17,10 +17,10 @@ MODEL_CLIENT = "model"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as it stands in the text.
+    """A token of model text.
 
-    `length` is in UTF-16 units and is 0 for a token that ends inside a character: the token that
-    completes the character carries its whole length.
+    `length` is in UTF-16 units. It is 0 for a token that ends inside a character: the token that completes the
+    character carries the length of both.
     """
 
     id: int
@@ -30,10 +30,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """`author` is `user` or `model:<menu name>`; `client` is the page's id, `server` or `model`.
+    """One change, made by `author` and sent by `client`.
 
-    `tokens` (model updates) sum to the insertion. `tokenizer` names the vocabulary their ids belong to.
-    `authors` (undo only) are `(length, author)` runs over the inserted text, restoring who wrote it.
+    `author` is `user` or `model:<menu name>`; `client` is a page's id, `server` or `model`. The lengths of `tokens`
+    (model updates only) add up to the inserted text, and `tokenizer` names the vocabulary of their ids. `authors`
+    (undo only) are `(length, author)` runs over the inserted text, which restore its authors.
     """
 
     client: str

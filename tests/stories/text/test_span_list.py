@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stories.text.changes import ChangeSet, InvalidChange
-from stories.text.span_list import InvalidSpans, Span, SpanList
+from stories.text.span import InvalidSpans, Span
+from stories.text.span_list import SpanList
 from stories.text.update import USER, Token, Update
 from tests.stories.strategies import updates_to
 
