@@ -35,7 +35,7 @@ class History:
             times = later
 
     def _beginning(self, draft: str) -> Times:
-        return Times.of_beginning(len(self._store.at(draft, 0)[0]))
+        return Times.of_beginning(len(self._store.text_at(draft, 0)[0]))
 
     def _advance(self, draft: str, times: Times) -> Times:
         return times.after(self._store.history(draft, times.revision, SLICE))

@@ -88,7 +88,7 @@ class Library:
         revision = request.get("revision")
         if revision is None:
             revision = 0 if "parent" not in request else self._call(self._store.load, parent).revision
-        text, spans = self._call(self._store.at, parent, revision)
+        text, spans = self._call(self._store.text_at, parent, revision)
         settings = DraftSettings(model, sampling, stored.head["premise"])
         draft = _new_draft(settings, text, spans, parent, revision)
         after = self._call(self._store.add_draft, owner, story, draft)

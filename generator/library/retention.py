@@ -49,11 +49,11 @@ class Retention:
     def delete_old(self, now: float) -> int:
         """Delete what is too old at `now`, in seconds since 1970. Returns how many stories that were."""
         deleted, since = 0, now - self._days * _DAY_SECONDS
-        for story, drafts in self._run_blocking(self._store.untouched, since):
+        for story, drafts in self._run_blocking(self._store.unchanged_since, since):
             if self._closed.is_set():
                 break
             # It may have been changed, or deleted, since the list was made.
-            delete = functools.partial(self._run_blocking, self._store.delete_untouched, story, since)
+            delete = functools.partial(self._run_blocking, self._store.delete_if_unchanged_since, story, since)
             deleted += self._desk.discard_unused(drafts, delete)
         return deleted
 

@@ -1,7 +1,7 @@
-"""What goes into the store and what comes out of it: plain values.
+"""Records: the plain values that the store takes and returns.
 
-`head` is JSON data with everything durable of a draft besides text, spans and revision. It is opaque here,
-but for its `model`, which listings show. Texts are in units form. Ids are 128 bit in hex.
+`head` is JSON data with the durable state of a draft, except its text, spans and revision. The store reads only its
+`model`, which listings show. Texts are in units form. Ids are 128 bits in hex. Knows nothing of SQL.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stories.text.update import Update
 
 @dataclass(frozen=True, slots=True)
 class NewDraft:
-    """A draft as it begins, at revision 0. `forked_at` is the revision at which it left `parent`."""
+    """A new draft, at revision 0. `forked_at` is the revision of `parent` that it starts from."""
 
     id: str
     model: str
@@ -30,7 +30,7 @@ class NewDraft:
 
 @dataclass(frozen=True, slots=True)
 class NewStory:
-    """`mode` is `continue` or `prompt`."""
+    """A new story with its first drafts. `mode` is `continue` or `prompt`."""
 
     id: str
     title: str
@@ -40,7 +40,7 @@ class NewStory:
 
 @dataclass(frozen=True, slots=True)
 class DraftEntry:
-    """A draft in a listing. `parent` and `forked_at` are None where there is no parent (any more)."""
+    """A draft in a listing. `parent` and `forked_at` are None without a parent, or if the parent was deleted."""
 
     id: str
     model: str
@@ -51,7 +51,10 @@ class DraftEntry:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """`updated` is in seconds since 1970; `words` those of the longest draft, as of its newest snapshot."""
+    """A story in a listing.
+
+    `updated` is in seconds since 1970. `words` is the word count of the longest draft at its newest snapshot.
+    """
 
     id: str
     title: str
@@ -63,6 +66,8 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class StoredDraft:
+    """A whole draft, as it was last committed."""
+
     id: str
     story: str
     owner: str
@@ -77,7 +82,7 @@ class StoredDraft:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one draft makes durable: `updates` lead from `revision` to `text` and `spans`; `forks` are new siblings."""
+    """The changes of one draft: `updates` lead from `revision` to `text` and `spans`; `forks` are new siblings."""
 
     draft: str
     revision: int
@@ -89,7 +94,7 @@ class Commit:
 
 
 class HistoryRow(NamedTuple):
-    """One update without its tokens: the revision it led to, units inserted and deleted, seconds since 1970."""
+    """An update without its tokens. `inserted` and `deleted` are in units, `at` is in seconds since 1970."""
 
     revision: int
     author: str

@@ -1,7 +1,7 @@
-"""Times: when each unit of a text came to stand there, to the minute.
+"""Times: the minute in which each unit of a text was written.
 
-Owns how times follow a text through its log, from which they are made: they are stored nowhere. Knows nothing of
-authors and storage. Lengths are UTF-16 units.
+Owns how times follow a text through its log. Times are computed from the log and not stored. Knows nothing of authors
+or SQL. Lengths are UTF-16 units.
 """
 
 from __future__ import annotations
@@ -14,32 +14,37 @@ from stories.text.sections import Section
 
 MINUTE = 60
 
-# Length, and seconds since 1970; None: it stood there from the draft's beginning.
+# Length in units, and seconds since 1970, or None for the text that the draft began with.
 Run = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The times of a draft's whole text at `revision`; neighbours of one minute are one run."""
+    """The times of a draft's whole text at `revision`. Neighbours of the same minute are one run."""
 
     revision: int
     runs: tuple[Run, ...]
 
     @classmethod
     def of_beginning(cls, length: int) -> Times:
+        """Return the times at revision 0 of a draft that began with `length` units."""
         return cls(0, ((length, None),) if length else ())
 
     def after(self, rows: Iterable[HistoryRow]) -> Times:
-        """The times after the updates in `rows`, which follow this revision."""
+        """Return the times after the updates in `rows`, which follow this revision."""
         revision, runs = self.revision, list(self.runs)
         for row in rows:
             revision = row.revision
-            _change(runs, row.changes.sections, int(row.at) // MINUTE * MINUTE)
+            _apply(runs, row.changes.sections, int(row.at) // MINUTE * MINUTE)
         return Times(revision, tuple(runs))
 
 
-def _change(runs: list[Run], sections: tuple[Section, ...], at: int) -> None:
-    """From the end backwards, up to the first change: what stands before it, mostly all there is, isn't touched."""
+def _apply(runs: list[Run], sections: tuple[Section, ...], at: int) -> None:
+    """Apply a change to `runs` in place.
+
+    Works backwards from the end to the first change, so that the text before it, usually most of the text, costs
+    nothing.
+    """
     later: list[Run] = []
     first = 1 if sections and sections[0][1] is None else 0
     for length, insert in reversed(sections[first:]):
@@ -53,7 +58,7 @@ def _change(runs: list[Run], sections: tuple[Section, ...], at: int) -> None:
 
 
 def _cut(runs: list[Run], length: int) -> list[Run]:
-    """Takes `length` units off the end; answers them, the last run first."""
+    """Remove `length` units from the end of `runs`. Return them, last run first."""
     cut = []
     while length:
         units, at = runs.pop()
@@ -66,6 +71,7 @@ def _cut(runs: list[Run], length: int) -> list[Run]:
 
 
 def _append(runs: list[Run], run: Run) -> None:
+    """Append `run`, joined with the last run if both are of the same minute."""
     if runs and runs[-1][1] == run[1]:
         run = (runs.pop()[0] + run[0], run[1])
     runs.append(run)

@@ -35,10 +35,10 @@ def test_a_backup_beside_a_running_server_comes_back(tmp_path: Path) -> None:
         assert ask(app.port, "DELETE", f"/api/drafts/{draft}", Cookie=app.cookie).status == 204
         refused = run("restore", file, "--data", data)
         assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
-        assert "another StoryGen is using this folder" in refused.stderr
+        assert "Another StoryGen is using this folder" in refused.stderr
         second = run("--port", "0", "--no-browser", "--data", data)
         assert (second.returncode, len(second.stderr.splitlines())) == (2, 1)
-        assert "another StoryGen is using this folder" in second.stderr
+        assert "Another StoryGen is using this folder" in second.stderr
     assert run("restore", file, "--data", data).returncode == 0
     with running_server(data, MODE) as again:
         again.cookie = f"storygen_{again.port}={app.cookie.partition('=')[2]}"

@@ -33,7 +33,7 @@ def assert_gapless(store: Store, draft: str) -> int:
     """Every revision is there once, and they lead to the text. Returns the last."""
     loaded = store.load(draft)
     assert [row.revision for row in store.history(draft)] == list(range(1, loaded.revision + 1))
-    text, _ = store.at(draft, 0)
+    text, _ = store.text_at(draft, 0)
     for update in store.updates(draft, 0, loaded.revision):
         text = update.changes.apply(text)
     assert text == loaded.text

@@ -129,7 +129,7 @@ def test_a_copy_overwrites_nothing(tmp_path: Path) -> None:
     version_1(path)
     store = Store(path)
     store.backup(tmp_path / "copy.db")
-    with pytest.raises(StoreError, match="is there already"):
+    with pytest.raises(StoreError, match="exists already"):
         store.backup(tmp_path / "copy.db")
     store.close()
     copy = Store(tmp_path / "copy.db")

@@ -81,7 +81,7 @@ def test_every_revision_comes_back(tmp_path_factory: pytest.TempPathFactory, dat
     assert (loaded.revision, loaded.text, loaded.spans) == (len(writer.log), *writer.pages[-1])
     assert store.updates("d", 0, len(writer.log)) == writer.log
     for revision, page in enumerate(writer.pages):
-        assert store.at("d", revision) == page
+        assert store.text_at("d", revision) == page
     rows = store.history("d")
     assert [row.revision for row in rows] == list(range(1, len(writer.log) + 1))
     lengths = [len(start) + sum(row.inserted - row.deleted for row in rows[:count]) for count in range(len(rows) + 1)]
@@ -104,7 +104,7 @@ def test_snapshots_bound_what_is_folded(tmp_path: Path, monkeypatch: pytest.Monk
     assert store.load("d").text == "w " * 2500
     assert store.story("me", "s").words == 2400
     for revision in (0, 299, 300, 301, 999, 1700, 2500):
-        assert store.at("d", revision) == writer.pages[revision]
+        assert store.text_at("d", revision) == writer.pages[revision]
     store._connection.execute("DELETE FROM log WHERE revision <= 2400")
     assert store.load("d").text == "w " * 2500  # from the newest snapshot, not an older one
     store.close()
@@ -204,7 +204,7 @@ def test_revisions_that_never_were(store: Store, start: int, end: int) -> None:
         store.updates("d", start, end)
     for revision in {start, end} - {0}:
         with pytest.raises(UnknownRevision):
-            store.at("d", revision)
+            store.text_at("d", revision)
 
 
 def test_a_full_disk_costs_nothing_that_was_stored(store: Store) -> None:
