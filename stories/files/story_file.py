@@ -1,7 +1,7 @@
-"""Stories as files: a draft as plain text or Markdown, a whole story as JSON, and all three read back.
+"""Story files: a draft as plain text or Markdown and a whole story as JSON, written and read back.
 
-Owns the formats, their limits and what is refused. Pure: bytes in, values out. Knows nothing of the store,
-of which models there are, or of which sampling settings make sense; whoever imports checks those.
+Owns the formats, their limits and the checks of an imported file. Pure: takes bytes and returns values. Knows nothing
+of the store. Does not check model names or sampling settings against the menu; the caller of an import does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stories.errors import Refused
 from stories.text.update import USER
 from stories.text.utf16 import from_units, is_clean, to_units
 
@@ -30,13 +31,19 @@ _HEADING = re.compile(r"#[ \t]+([^\n]*\S)[ \t]*\n?\n?")
 _UNSAFE = re.compile(r'[\s\0-\x1f\x7f<>:"/\\|?*]+')
 
 
-class InvalidImport(ValueError):
-    """A file is not a story; the message is a sentence for the user."""
+class InvalidImport(Refused):
+    """The file is not a story that can be imported."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("invalid", message)
 
 
 @dataclass(frozen=True, slots=True)
 class DraftFile:
-    """`text` is in units form, `authors` are `(length, author)` over it. `model` is "" where the file names none."""
+    """A draft in a file.
+
+    `text` is in units form. `authors` are `(length, author)` runs over it. `model` is "" if the file has no model.
+    """
 
     text: str
     authors: tuple[tuple[int, str], ...]
@@ -47,29 +54,32 @@ class DraftFile:
 
 @dataclass(frozen=True, slots=True)
 class StoryFile:
+    """A story in a file. `mode` is `continue` or `prompt`."""
+
     title: str
     mode: str
     drafts: tuple[DraftFile, ...]
 
 
 def file_name(title: str, suffix: str) -> str:
-    """A file name for `title`, without the characters that file systems refuse."""
+    """Return a file name for `title`, without the characters that file systems refuse."""
     name = _UNSAFE.sub(" ", title)[:80].strip(" .")
     return f"{name or 'story'}.{suffix}"
 
 
 def to_text(draft: DraftFile) -> bytes:
+    """Write a draft as plain text in UTF-8."""
     return from_units(draft.text).encode("utf-8")
 
 
 def to_markdown(title: str, draft: DraftFile) -> bytes:
-    """The title, if there is one, as a heading, then the text as it stands."""
+    """Write a draft as Markdown: the title as a heading, unless it is empty, then the text unchanged."""
     heading = " ".join(title.split())
     return (f"# {heading}\n\n" * bool(heading) + from_units(draft.text) + "\n").encode()
 
 
 def to_json(story: StoryFile) -> bytes:
-    """The whole story, all drafts; `from_json` reads it back. Lengths are UTF-16 units."""
+    """Write a story with all its drafts as JSON, which `from_json` reads back. Lengths are UTF-16 units."""
     drafts = [
         {
             "model": draft.model,
@@ -85,12 +95,12 @@ def to_json(story: StoryFile) -> bytes:
 
 
 def from_text(data: bytes, title: str) -> StoryFile:
-    """A story whose one draft is the file's text, all by the user."""
+    """Read a plain text file as a story of one draft, written by the user."""
     return _by_user(_decoded(data), title)
 
 
 def from_markdown(data: bytes, title: str) -> StoryFile:
-    """Like `from_text`; a heading at the start is the title, in place of `title`."""
+    """Read a Markdown file like `from_text`. A heading at its start becomes the title instead of `title`."""
     text = _decoded(data)
     heading = _HEADING.match(text)
     start, title = (heading.end(), heading[1]) if heading else (0, title)
@@ -98,24 +108,22 @@ def from_markdown(data: bytes, title: str) -> StoryFile:
 
 
 def from_json(data: bytes, title: str) -> StoryFile:
-    """The inverse of `to_json`; `title` is for a file without one."""
+    """Read a story that `to_json` wrote. `title` is used if the file has no title. Raises InvalidImport."""
     try:
         value = json.loads(_decoded(data), parse_constant=_refuse_constant)
-    except InvalidImport:
-        raise
     except (ValueError, RecursionError) as error:
-        raise InvalidImport("The file is not JSON, or is nested too deeply.") from error
+        raise InvalidImport("The file is not JSON, or it is nested too deeply.") from error
     if not isinstance(value, dict) or value.get("format") != _FORMAT:
-        raise InvalidImport("The file is JSON, but not a story of StoryGen.")
+        raise InvalidImport("The file is JSON, but not a story exported by StoryGen.")
     if value.get("version") != _VERSION:
-        raise InvalidImport("The story was exported by another version of StoryGen, which this one cannot read.")
+        raise InvalidImport("This version of StoryGen cannot read the file, because another version exported it.")
     mode, drafts = value.get("mode"), value.get("drafts")
     if mode not in MODES:
-        raise InvalidImport("The story's mode has to be continue or prompt.")
+        raise InvalidImport("The story's mode must be continue or prompt.")
     if not isinstance(drafts, list) or not 1 <= len(drafts) <= MAX_DRAFTS:
-        raise InvalidImport(f"A story has 1 to {MAX_DRAFTS} drafts.")
-    given = _name(value.get("title", ""), "title")
-    return StoryFile(given or title, mode, tuple(_draft(draft, mode) for draft in drafts))
+        raise InvalidImport(f"A story must have 1 to {MAX_DRAFTS} drafts.")
+    own_title = _name(value.get("title", ""), "title")
+    return StoryFile(own_title or title, mode, tuple(_draft(draft, mode) for draft in drafts))
 
 
 READERS: Mapping[str, Callable[[bytes, str], StoryFile]] = {
@@ -123,54 +131,57 @@ READERS: Mapping[str, Callable[[bytes, str], StoryFile]] = {
     "md": from_markdown,
     "json": from_json,
 }
+"""The import formats by file name extension. A new format needs one entry: a function of the data and a title."""
 
 
 def read_file(name: str, data: bytes) -> StoryFile:
-    """The story in a file of this name, which says its format and the title it has if none is inside.
+    """Read the story in a file called `name`. Raises InvalidImport.
 
-    Raises InvalidImport.
+    The extension of the name selects the format. The rest of it is the title if the file itself has none.
     """
     stem, _, suffix = name.rpartition(".")
     reader = READERS.get(suffix.lower())
     if reader is None:
-        raise InvalidImport("Only .txt, .md and .json files can be imported.")
+        raise InvalidImport(f"Files of this type cannot be imported. Choose one of these types: {', '.join(READERS)}.")
     return reader(data, _name(stem[:MAX_NAME].strip(), "title") or "Untitled")
 
 
 def _by_user(text: str, title: str) -> StoryFile:
+    """A story of one draft whose whole text is by the user."""
     units = _units(text)
     return StoryFile(title[:MAX_NAME], "continue", (DraftFile(units, ((len(units), USER),) if units else ()),))
 
 
 def _decoded(data: bytes) -> str:
-    """The file as text with `\\n` line breaks: UTF-8, or UTF-16 where its first bytes say so."""
+    """Decode a file to text with `\\n` line breaks: from UTF-16 if its byte order mark says so, else from UTF-8."""
     if len(data) > MAX_BYTES:
         raise InvalidImport(f"The file is larger than {MAX_BYTES // 2**20} MiB.")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidImport("The file is not text in UTF-8; save it as UTF-8 and try again.") from error
+        raise InvalidImport("The file is not text in UTF-8. Save it as UTF-8 and try again.") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _units(text: object) -> str:
+    """Check a text from a file and convert it to units form."""
     if not isinstance(text, str):
-        raise InvalidImport("A draft's text has to be text.")
+        raise InvalidImport("A draft's text must be a string.")
     units = to_units(text)
     if len(units) > MAX_UNITS:
-        raise InvalidImport(f"A draft holds at most {MAX_UNITS:,} characters.")
+        raise InvalidImport(f"A draft can have at most {MAX_UNITS:,} characters.")
     if not is_clean(units):
-        raise InvalidImport("A text holds half a character, NUL or a carriage return.")
+        raise InvalidImport("A text must not contain half a character, NUL or a carriage return.")
     return units
 
 
 def _draft(value: object, mode: str) -> DraftFile:
     if not isinstance(value, dict):
-        raise InvalidImport("Each draft has to be an object.")
+        raise InvalidImport("Each draft must be an object.")
     text, premise = _units(value.get("text")), value.get("premise")
     if (premise is None) != (mode == "continue"):
-        raise InvalidImport("Drafts have a premise in prompt mode, and only there.")
+        raise InvalidImport("A draft must have a premise in prompt mode, and must have none in continue mode.")
     return DraftFile(
         text,
         _authors(value.get("authors"), len(text)),
@@ -182,40 +193,40 @@ def _draft(value: object, mode: str) -> DraftFile:
 
 def _authors(value: object, length: int) -> tuple[tuple[int, str], ...]:
     if not isinstance(value, list) or len(value) > MAX_RUNS:
-        raise InvalidImport("A draft's authors have to be a list.")
+        raise InvalidImport(f"A draft's authors must be a list of at most {MAX_RUNS:,} entries.")
     runs: list[tuple[int, str]] = []
     for run in value:
         if not isinstance(run, list) or len(run) != 2 or type(run[0]) is not int or run[0] <= 0:
-            raise InvalidImport("Each entry of a draft's authors is a length and an author.")
+            raise InvalidImport("Each entry of a draft's authors must be a length and an author.")
         author = _name(run[1], "author")
         if author != USER and not author.startswith("model:"):
-            raise InvalidImport("An author is user or a model.")
+            raise InvalidImport("An author must be the user or a model.")
         runs.append((run[0], author))
     if sum(run[0] for run in runs) != length:
-        raise InvalidImport("A draft's authors do not add up to its text.")
+        raise InvalidImport("The lengths of a draft's authors must add up to its text.")
     return tuple(runs)
 
 
 def _is_setting(value: object) -> bool:
-    """A value, or a list of values such as words; what they mean is for others to check."""
+    """Whether `value` has the form of a setting: a single value, or a list of values such as words."""
     values = value if isinstance(value, list) and len(value) <= MAX_VALUES else [value]
-    return all(isinstance(one, str | int | float | bool | None) for one in values)
+    return all(isinstance(item, str | int | float | bool | None) for item in values)
 
 
 def _sampling(value: object) -> dict[str, Any]:
     if not isinstance(value, dict) or len(value) > MAX_SETTINGS:
-        raise InvalidImport("A draft's sampling settings have to be an object.")
+        raise InvalidImport(f"A draft's sampling settings must be an object with at most {MAX_SETTINGS} entries.")
     if not all(_is_setting(setting) for setting in value.values()):
-        raise InvalidImport("Each sampling setting has to be a single value, or a list of some.")
+        raise InvalidImport("Each sampling setting must be a single value or a list of values.")
     return value
 
 
-def _name(value: object, what: str) -> str:
-    """A short single line, such as a title or a model's name."""
+def _name(value: object, field_name: str) -> str:
+    """Check a short single line, such as a title or a model name. `field_name` is for the error."""
     if not isinstance(value, str) or len(value) > MAX_NAME or not is_clean(to_units(value)) or "\n" in value:
-        raise InvalidImport(f"The {what} has to be one line of at most {MAX_NAME} characters.")
+        raise InvalidImport(f"The {field_name} must be one line of at most {MAX_NAME} characters.")
     return value
 
 
 def _refuse_constant(name: str) -> Any:
-    raise InvalidImport(f"The file holds {name}, which is no number.")
+    raise InvalidImport(f"The file contains {name}, which is not a number in JSON.")

@@ -1,4 +1,4 @@
-"""What is exported comes back the same; what is no story is refused in a sentence."""
+"""Story files: exports are read back unchanged, and every other file is refused with a sentence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stories.errors import Refused
 from stories.files.story_file import (
     DraftFile,
     InvalidImport,
@@ -41,13 +42,13 @@ def drafts(draw: st.DrawFn, mode: str) -> DraftFile:
 
 
 @given(st.data(), st.sampled_from(["continue", "prompt"]), names.filter(bool))
-def test_json_comes_back_the_same(data: st.DataObject, mode: str, title: str) -> None:
+def test_a_json_export_is_read_back_unchanged(data: st.DataObject, mode: str, title: str) -> None:
     story = StoryFile(title, mode, tuple(data.draw(st.lists(drafts(mode), min_size=1, max_size=3))))
     assert from_json(to_json(story), "unused") == story
 
 
 @given(st.data(), names)
-def test_text_and_markdown_come_back_as_the_users(data: st.DataObject, title: str) -> None:
+def test_text_and_markdown_exports_are_read_back_as_text_by_the_user(data: st.DataObject, title: str) -> None:
     draft = data.draw(drafts("continue"))
     by_user = DraftFile(draft.text, ((len(draft.text), USER),) if draft.text else ())
     assert from_text(to_text(draft), "name") == StoryFile("name", "continue", (by_user,))
@@ -66,7 +67,7 @@ def test_text_and_markdown_come_back_as_the_users(data: st.DataObject, title: st
         (b"# Title", ""),
     ],
 )
-def test_files_of_other_programs(data: bytes, text: str) -> None:
+def test_text_files_of_other_programs_are_imported(data: bytes, text: str) -> None:
     story = read_file("My tale.MD", data)
     assert story.drafts[0].text == text
     assert story.title == ("Title" if data.startswith(b"# ") else "My tale")
@@ -74,7 +75,7 @@ def test_files_of_other_programs(data: bytes, text: str) -> None:
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"caf\xe9", b"a\0b", b"x" * (32 * 2**20 + 1), b"\xed\xa0\x80"])
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.json"])
-def test_what_is_no_text(name: str, data: bytes) -> None:
+def test_a_file_that_is_not_text_is_refused(name: str, data: bytes) -> None:
     with pytest.raises(InvalidImport, match=r"\.$"):
         read_file(name, data)
 
@@ -105,26 +106,48 @@ GOOD = {
         ),
     ],
 )
-def test_json_that_is_no_story(path: tuple[Any, ...], value: object) -> None:
+def test_a_json_story_with_one_invalid_value_is_refused(path: tuple[Any, ...], value: object) -> None:
     content: Any = json.loads(json.dumps(GOOD))
     assert from_json(json.dumps(content).encode(), "").title == "T"
-    place = content
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
+    parent = content
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
     with pytest.raises(InvalidImport, match=r"\.$"):
         from_json(json.dumps(content).encode(), "")
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"5", b"{", b"[" * 100_000, b"null", b"1" * 5000])
-def test_json_that_is_something_else(data: bytes) -> None:
+def test_json_of_another_kind_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidImport, match=r"\.$"):
         from_json(data, "")
 
 
-def test_names_of_files() -> None:
+def test_a_file_name_has_only_characters_that_file_systems_allow() -> None:
     assert file_name('A "tale": of/two\\cities?', "txt") == "A tale of two cities.txt"
     assert file_name("../..", "md") == "story.md"
     assert len(file_name("x" * 500, "json")) < 100
-    with pytest.raises(InvalidImport):
-        read_file("virus.exe", b"")
+
+
+@pytest.mark.parametrize("name", ["virus.exe", "story", "story.txt.gz", ""])
+def test_a_file_of_an_unknown_type_is_refused(name: str) -> None:
+    with pytest.raises(InvalidImport, match=r"txt, md, json\.$"):
+        read_file(name, b"text")
+
+
+def test_a_refused_import_has_the_code_of_invalid_requests() -> None:
+    with pytest.raises(Refused) as refused:
+        read_file("a.json", b"{")
+    assert refused.value.code == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("name", "title"), [("My tale.txt", "My tale"), (" .md", "Untitled"), ("x" * 300 + ".txt", "x" * 200)]
+)
+def test_the_title_of_a_text_file_is_its_name(name: str, title: str) -> None:
+    assert read_file(name, b"text").title == title
+
+
+def test_a_json_file_without_a_title_is_called_after_its_name() -> None:
+    untitled = json.dumps({**GOOD, "title": ""}).encode()
+    assert read_file("Tale.json", untitled).title == "Tale"
