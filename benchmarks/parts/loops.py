@@ -1,8 +1,9 @@
-"""How much a long text repeats itself, by settings: repeated 4-grams over 5,000 tokens, beside plain sampling.
+"""Loops: the share of 4-grams that a long text repeats, with several voices (sampling parameters).
 
-Run it as `python -m benchmarks.loops [TOKENS]`, four minutes for 5,000 tokens. All settings write at once, through the
-engine's own loop, with the bundled model. The last line is JSON. A 4-gram counts as repeated if it stood there before,
-in the whole text or in the last 512 tokens; `longest` is the longest stretch of tokens that is there twice.
+Run it as `python -m benchmarks.parts.loops [TOKENS]`; 5,000 tokens take four minutes. All voices write at once, through
+the engine's own loop, with the bundled model. The last line is JSON. A 4-gram counts as repeated if the same 4-gram
+occurred before, in the whole text or in the last 512 tokens. `longest` is the length of the longest stretch of tokens
+that occurs twice.
 """
 
 from __future__ import annotations
@@ -10,16 +11,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from generator.engine.loading.load import load_model
+from benchmarks.rig.models import BUNDLED, ROOT, load
 from generator.engine.loop import Loop
 from generator.engine.networks.runner import LoadOptions
-from generator.wire.messages import Chunk, EngineEvent, ModelSpec, Piece, Set
+from generator.wire.messages import Chunk, EngineEvent, Piece, Set
 from generator.wire.sampling_params import SamplingParams
 
-ROOT = Path(__file__).parents[1]
-MODEL = ModelSpec("bundled", ".models/smollm2-135m-instruct")
 BEGINNING = "Once upon a time, in a village by the sea, there lived an old woman who mended nets."
 GRAM, NEAR = 4, 512
 SEEDS = (1, 2, 3)
@@ -34,7 +32,7 @@ VOICES: dict[str, dict[str, object]] = {
 
 
 def repeated(tokens: Sequence[int], reach: int) -> float:
-    """The share of 4-grams that began within the last `reach` tokens before, too."""
+    """The share of 4-grams that also began within the `reach` tokens before."""
     grams = [tuple(tokens[at : at + GRAM]) for at in range(len(tokens) - GRAM + 1)]
     seen: dict[tuple[int, ...], int] = {}
     count = 0
@@ -45,7 +43,7 @@ def repeated(tokens: Sequence[int], reach: int) -> float:
 
 
 def longest_repeat(tokens: Sequence[int]) -> int:
-    """How long the longest stretch is that is there twice. Where one of some length is, there are all shorter ones."""
+    """The length of the longest stretch that occurs twice, by binary search: its parts occur twice as well."""
     low, high = 0, len(tokens)
     while low < high:
         length = (low + high + 1) // 2
@@ -58,21 +56,20 @@ def longest_repeat(tokens: Sequence[int]) -> int:
 
 
 def write(voices: dict[str, dict[str, object]], tokens: int) -> dict[str, list[list[int]]]:
-    """What the model writes with each voice, once for each seed."""
+    """Let the model write `tokens` tokens with each voice and seed. Return the token ids of each voice, by seed."""
     written: dict[str, list[int]] = {f"{name}/{seed}": [] for name in voices for seed in SEEDS}
 
     def publish(event: EngineEvent) -> None:
         if isinstance(event, Chunk):
             written[event.sequence] += [token[0] for token in event.tokens]
 
-    options = LoadOptions(ROOT, precision="int8")
-    loop = Loop(options, publish)
-    loop.models.add(MODEL, load_model(MODEL, options, lambda progress: None))
+    loop = Loop(LoadOptions(ROOT, precision="int8"), publish)
+    loop.models.add(BUNDLED, load(BUNDLED))
     for name, settings in voices.items():
         for seed in SEEDS:
             sampling = SamplingParams().merged(settings | {"seed": seed})
             pieces = (Piece(BEGINNING),)
-            loop.submit(Set(f"{name}/{seed}", 1, "o", MODEL, None, (), pieces, sampling, 0, 0, 0, tokens))
+            loop.submit(Set(f"{name}/{seed}", 1, "o", BUNDLED, None, (), pieces, sampling, 0, 0, 0, tokens))
     loop.drain(0)
     while loop.step() == 0:
         loop.drain(0)

@@ -1,9 +1,9 @@
-"""Tokens a second of the engine's forward, beside `transformers.generate` and llama.cpp on the same weights, in turns.
+"""Tokens a second of the engine's forward pass, measured in turns with `transformers.generate` and llama.cpp.
 
-Run it as `python -m benchmarks.forward [ROUNDS]`; five rounds take 15 minutes on two cores. The last line is JSON.
-llama.cpp takes part where benchmarks/requirements.txt is installed. `int8` is the format that the program chooses for
-SmolLM2. GPT-2 has random weights: its speed does not depend on them, its error would, and is not measured; so `int8` is
-its fastest format, and the one of the least error is measured too.
+Run it as `python -m benchmarks.parts.forward [ROUNDS]`; five rounds take 15 minutes on two cores. All programs compute
+the same weights. The last line is JSON. llama.cpp takes part where benchmarks/requirements.txt is installed. `int8` is
+the format that the program chooses for SmolLM2. GPT-2 has random weights: its speed does not depend on them, but its
+error would, and is not measured. So for GPT-2 `int8` is the fastest format, and the most exact format is measured too.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from benchmarks.models import BUNDLED, ROOT, can_compare, chosen_format
-from benchmarks.record import GPT2, SMOLLM2
-from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill, rounds_of
+from benchmarks.rig.models import BUNDLED, ROOT, can_compare, chosen_format
+from benchmarks.rig.record import GPT2, SMOLLM2
+from benchmarks.rig.streams import LONG, SHORT, decode, generate, medians, prefill, rounds_of
 from generator.engine.int8.open_network import open_int8
 from generator.engine.networks.model_runner import ModelRunner
-from generator.engine.networks.model_weights import read_family
+from generator.engine.networks.model_weights import read_weights
 from generator.engine.networks.network import Network
 from generator.engine.networks.torch_network import TorchNetwork
 from generator.engine.tokens.vocabulary import Vocabulary
@@ -35,6 +35,7 @@ MOST = 32
 
 
 def models() -> Iterator[tuple[str, PreTrainedModel]]:
+    """GPT-2 with random weights, and the bundled model where it is installed."""
     torch.manual_seed(0)
     yield GPT2, GPT2LMHeadModel(GPT2Config()).eval()
     folder = ROOT / BUNDLED.location
@@ -43,19 +44,21 @@ def models() -> Iterator[tuple[str, PreTrainedModel]]:
 
 
 def no_vocabulary(size: int) -> Vocabulary:
+    """A vocabulary of `size` tokens for a runner that makes no text."""
     return Vocabulary((b"?",) * size, {}, 0, frozenset(), size, "", lambda text: ([], []))
 
 
 def networks(model: PreTrainedModel) -> Iterator[tuple[str, Network]]:
-    family = read_family(model, WINDOW)
-    assert family is not None
-    yield "fp32", TorchNetwork(family)
+    """The model in fp32 and in 8 bits."""
+    weights = read_weights(model, WINDOW)
+    assert weights is not None
+    yield "fp32", TorchNetwork(weights)
     is_random = model.config.model_type == "gpt2"
     for name in ("int8", MOST_EXACT) if is_random else ("int8",):
-        if (rounded := open_int8(family)) is not None:
-            fastest = rounded.formats[0] if is_random else chosen_format()
-            rounded.use(fastest if name == "int8" else MOST_EXACT)
-            yield name, rounded
+        if (quantized := open_int8(weights)) is not None:
+            fastest = quantized.formats[0] if is_random else chosen_format()
+            quantized.use(fastest if name == "int8" else MOST_EXACT)
+            yield name, quantized
 
 
 def runners(model: PreTrainedModel) -> Iterator[tuple[str, ModelRunner]]:
@@ -64,6 +67,7 @@ def runners(model: PreTrainedModel) -> Iterator[tuple[str, ModelRunner]]:
 
 
 def measurements(model: PreTrainedModel) -> dict[str, Callable[[], float]]:
+    """The measurements of one model, by the names in the record, without llama.cpp."""
     wanted: dict[str, Callable[[], float]] = {}
     for context in (SHORT, LONG):
         wanted[f"transformers.generate, {context} tokens before"] = partial(generate, model, context)
@@ -77,14 +81,14 @@ def measurements(model: PreTrainedModel) -> dict[str, Callable[[], float]]:
 
 
 def measurements_of_llama_cpp(folder: Path) -> dict[str, Callable[[], float]]:
-    """Nothing where it is not installed."""
+    """The measurements of llama.cpp, or none where it is not installed."""
     if not can_compare():
         return {}
-    from benchmarks.llama_cpp import LlamaCpp
+    from benchmarks.rig.llama_cpp import LlamaCpp
 
     server = LlamaCpp(folder, MOST, torch.get_num_threads())
     wanted: dict[str, Callable[[], float]] = {f"llama.cpp, prefill of {LONG} tokens": server.prefill}
-    # It would compute contexts of many long streams for longer than everything else here takes.
+    # Prefilling many long contexts would take llama.cpp longer than all other measurements together.
     for context, several in ((SHORT, STREAMS["int8"]), (LONG, (1,))):
         for streams in several:
             name = f"llama.cpp, {streams} streams, {context} tokens before"

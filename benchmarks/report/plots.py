@@ -1,4 +1,4 @@
-"""Pictures of what was measured, docs/performance/PART.svg. Needs benchmarks/requirements.txt.
+"""Pictures of the measurements: docs/performance/PART.svg. Needs benchmarks/requirements.txt.
 
 The same figures give the same file.
 """
@@ -15,7 +15,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.record import FOLDER, Record
+from benchmarks.report.labels import label
+from benchmarks.rig.record import FOLDER, Record
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -27,7 +28,7 @@ _STYLE = {
 
 
 def draw(record: Record) -> None:
-    """Those whose part was measured."""
+    """Draw the pictures of all parts in the record."""
     FOLDER.mkdir(exist_ok=True)
     with plt.rc_context(_STYLE):
         for part, draw_part in _PICTURES.items():
@@ -40,7 +41,7 @@ def _save(part: str, panels: dict[str, Any], draw_panel: Callable[[Axes, Any], N
     rows = -(-len(panels) // 2)
     figure, grid = plt.subplots(rows, 2, figsize=(10, 3.2 * rows), squeeze=False, layout="constrained")
     for axes, (title, found) in zip(grid.flat, panels.items(), strict=False):
-        axes.set_title(title)
+        axes.set_title(label(title))
         draw_panel(axes, found)
     figure.savefig(FOLDER / f"{part}.svg", metadata={"Date": None})
     plt.close(figure)
@@ -54,13 +55,13 @@ def _forward(figures: Any) -> _Picture:
 
 
 def _draw_rates(axes: Axes, rates: dict[str, float]) -> None:
-    """By streams, with 64 tokens before; what writes one text after another is a line."""
+    """Bars by number of streams, after 64 tokens; a line for `transformers.generate`, which writes one text."""
     streams = (1, 4, 16, 32)
-    for number, who in enumerate(("llama.cpp", "fp32", "int8")):
-        names = {n: f"{who}, {n} streams, 64 tokens before" for n in streams}
+    for number, program in enumerate(("llama.cpp", "fp32", "int8")):
+        names = {n: f"{program}, {n} streams, 64 tokens before" for n in streams}
         found = {place: rates[names[n]] for place, n in enumerate(streams) if names[n] in rates}
         if found:
-            axes.bar([place + 0.27 * (number - 1) for place in found], list(found.values()), 0.25, label=who)
+            axes.bar([place + 0.27 * (number - 1) for place in found], list(found.values()), 0.25, label=program)
     axes.axhline(rates["transformers.generate, 64 tokens before"], color="black", label="transformers.generate")
     axes.set_xticks(range(len(streams)), [str(n) for n in streams])
     axes.set_xlabel("streams")

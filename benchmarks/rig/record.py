@@ -1,4 +1,4 @@
-"""The record of what was measured: one entry for each part, with the day and the machine it was measured on.
+"""The record: the latest figures of each part, with the date and the machine of the measurement.
 
 Owns docs/performance/figures.json. Knows nothing of what the figures mean.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-FOLDER = Path(__file__).parents[1] / "docs" / "performance"
+FOLDER = Path(__file__).parents[2] / "docs" / "performance"
 FIGURES = FOLDER / "figures.json"
 # The models, as the record names them.
 SMOLLM2, GPT2 = "SmolLM2-135M", "GPT-2 124M"
@@ -25,6 +25,7 @@ Record = dict[str, dict[str, Any]]
 
 
 def machine() -> dict[str, str]:
+    """Today's date and a description of this machine."""
     memory = round(psutil.virtual_memory().total / 2**30)
     return {
         "date": date.today().isoformat(),
@@ -33,7 +34,7 @@ def machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Its name, where the system says it."""
+    """The processor's name, or its architecture where the system does not tell the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -43,14 +44,17 @@ def _processor() -> str:
 
 
 def parse(lines: Sequence[str]) -> Any:
-    """The last line that is JSON: libraries may say something after it."""
+    """Parse the last line that is JSON. Libraries may print other lines after it."""
     return json.loads(next(line for line in reversed(lines) if line.startswith(("{", "["))))
 
 
 def read() -> Record:
+    """Return the stored record, or an empty one."""
     return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
 
 
 def write(record: Record) -> None:
+    """Store the record, one line for each part."""
     FOLDER.mkdir(exist_ok=True)
-    FIGURES.write_text(json.dumps(record, indent=1) + "\n")
+    lines = (f"{json.dumps(part)}: {json.dumps(entry)}" for part, entry in record.items())
+    FIGURES.write_text("{\n" + ",\n".join(lines) + "\n}\n")

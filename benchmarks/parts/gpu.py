@@ -1,7 +1,7 @@
-"""Tokens a second on a GPU: captured steps beside the general network and `transformers.generate`, all in turn.
+"""Tokens a second on a GPU: CUDA graphs, the transformers network and `transformers.generate`, in turns.
 
-Run it as `python -m benchmarks.gpu [ROUNDS]` where torch finds a GPU. Weights are random: speed does not depend on
-them. `engine` is the engine's own loop, which also schedules, samples and makes text of it. The last line is JSON.
+Run it as `python -m benchmarks.parts.gpu [ROUNDS]` where torch finds a GPU. The weights are random: speed does not
+depend on them. `engine` is the engine's own loop, which also schedules, samples and detokenizes. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from benchmarks.forward import WINDOW, no_vocabulary
-from benchmarks.streams import LONG, SHORT, decode, generate, medians, prefill, rounds_of
+from benchmarks.parts.forward import WINDOW, no_vocabulary
+from benchmarks.rig.streams import LONG, SHORT, decode, generate, medians, prefill, rounds_of
 from generator.engine.loop import Loop
 from generator.engine.networks.cuda_graph_network import CudaGraphNetwork
-from generator.engine.networks.model_runner import ModelRunner, open_model
-from generator.engine.networks.model_weights import read_family
+from generator.engine.networks.model_runner import ModelRunner, open_transformers_network
+from generator.engine.networks.model_weights import read_weights
 from generator.engine.networks.network import Network
 from generator.engine.networks.runner import LoadOptions
 from generator.wire.messages import Chunk, EngineEvent, ModelSpec, Piece, Set
@@ -33,6 +33,7 @@ TOKENS = 64
 
 
 def models() -> Iterator[tuple[str, PreTrainedModel]]:
+    """Models of the shapes of GPT-2 and SmolLM2, on the GPU."""
     torch.manual_seed(0)
     yield "GPT-2 124M", _on_gpu(GPT2LMHeadModel(GPT2Config()))
     shape = LlamaConfig(
@@ -54,16 +55,17 @@ def _on_gpu(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def networks(model: PreTrainedModel) -> dict[str, Network]:
-    family = read_family(model, WINDOW)
-    assert family is not None
-    rounded = CudaGraphNetwork(family.rounded_to(torch.bfloat16))
-    exact = CudaGraphNetwork(family)
-    general = open_model(copy.deepcopy(model), WINDOW)
+    """The transformers network (`general`), and CUDA graphs (`captured`) in fp32 and bf16."""
+    weights = read_weights(model, WINDOW)
+    assert weights is not None
+    rounded = CudaGraphNetwork(weights.rounded_to(torch.bfloat16))
+    exact = CudaGraphNetwork(weights)
+    general = open_transformers_network(copy.deepcopy(model), WINDOW)
     return {"general, fp32": general, "captured, fp32": exact, "captured, bf16": rounded}
 
 
 def write(runner: ModelRunner, drafts: int) -> float:
-    """Tokens per second of so many drafts through the engine's loop, with the default voice, from the first one on."""
+    """Tokens per second of `drafts` drafts through the engine's loop, with the default voice, from the first token."""
     begun = 0.0
     count = 0
 
@@ -85,6 +87,7 @@ def write(runner: ModelRunner, drafts: int) -> float:
 
 
 def measurements(model: PreTrainedModel) -> dict[str, Callable[[], float]]:
+    """The measurements of one model, by name."""
     wanted: dict[str, Callable[[], float]] = {}
     for context in (SHORT, LONG):
         wanted[f"transformers.generate, {context} tokens before"] = partial(generate, model, context, TOKENS)

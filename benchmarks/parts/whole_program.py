@@ -1,9 +1,10 @@
-"""What a person gets through server and socket: the wait for the first word, and the share of tokens that arrives.
+"""The whole program: the wait for the first word, and the share of tokens that arrives through server and socket.
 
-Run it as `python -m benchmarks.whole_program [TOKENS]`, four minutes for 400 tokens. The last line is JSON. `cold` is
-the first word of a server that was just started, which loads the model first; `warm` that of the next draft. `arrives`
-is what comes to Socket.IO clients by what the server's engine makes meanwhile; `of_alone` by what the same drafts make
-in the engine's own loop, where neither server nor clients take of the cores; both in turns.
+Run it as `python -m benchmarks.parts.whole_program [TOKENS]`; 400 tokens take four minutes. The last line is JSON.
+`cold` is the first word of a server that was just started and loads the model first; `warm` is that of the next draft.
+`arrives` is the number of tokens at the Socket.IO clients, divided by the number that the server's engine generates
+meanwhile. `of_alone` divides by the rate of the same drafts in the engine's own loop, where the server and the clients
+take no processor time. Both are measured in turns.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.engine import Engine
-from benchmarks.models import BUNDLED, load
+from benchmarks.rig.engine import Engine
+from benchmarks.rig.models import BUNDLED, load
 from generator.models.bundled import NAME
 from generator.wire.messages import Piece
 from tests.app.live_page import LivePage
@@ -33,7 +35,12 @@ PATIENCE_SECONDS = 300
 
 
 def tokens_of(page: LivePage) -> int:
+    """The number of tokens that the page has received."""
     return sum(len(update.get("tokens", ())) for update in list(page.updates))
+
+
+def has_written(page: LivePage) -> bool:
+    return tokens_of(page) > 0
 
 
 def first_word(server: AppServer) -> float:
@@ -41,26 +48,26 @@ def first_word(server: AppServer) -> float:
     with server.page(server.draft(model=NAME, prompt=PROMPT)) as page:
         begin = time.monotonic()
         page.ask("start", limit=8)
-        page.wait_until(lambda: tokens_of(page) > 0, PATIENCE_SECONDS)
+        page.wait_until(partial(has_written, page), PATIENCE_SECONDS)
         seconds = time.monotonic() - begin
         page.ask("pause")
     return round(seconds, 2)
 
 
 def made_by(server: AppServer) -> float:
-    """How many tokens the server's engine has made so far."""
+    """The number of tokens that the server's engine has generated so far."""
     figures = ask(server.port, "GET", "/metrics").body.decode()
     return float(figures.partition("\nstory_engine_tokens_total ")[2].partition("\n")[0])
 
 
 def arriving(server: AppServer, drafts: int, tokens: int) -> tuple[float, float]:
-    """Tokens per second at the pages, from when all had begun until one has `tokens`, and by what was made then."""
+    """Tokens per second at the pages, from when all have begun until one has `tokens`, and the share that arrived."""
     with ExitStack() as stack:
         pages = [stack.enter_context(server.page(server.draft(model=NAME, prompt=PROMPT))) for _ in range(drafts)]
         for page in pages:
             page.ask("start")
         for page in pages:
-            page.wait_until(lambda page=page: tokens_of(page) > 0, PATIENCE_SECONDS)  # type: ignore[misc]
+            page.wait_until(partial(has_written, page), PATIENCE_SECONDS)
         begin, before, made_before = time.monotonic(), sum(map(tokens_of, pages)), made_by(server)
         pages[0].wait_until(lambda: tokens_of(pages[0]) >= tokens, PATIENCE_SECONDS)
         seconds, arrived, made = time.monotonic() - begin, sum(map(tokens_of, pages)) - before, made_by(server)
@@ -70,9 +77,9 @@ def arriving(server: AppServer, drafts: int, tokens: int) -> tuple[float, float]
 
 
 def made_alone(engine: Engine, drafts: Sequence[int], tokens: int) -> float:
-    """Tokens per second of the engine's own loop."""
+    """Tokens per second of the same drafts in the engine's own loop."""
     for draft in drafts:
-        engine.tell(draft, Piece(PROMPT))
+        engine.set_context(draft, Piece(PROMPT))
     engine.run(lambda: all(map(engine.count, drafts)))
     begin, before = time.monotonic(), sum(map(engine.count, drafts))
     engine.run(lambda: engine.count(drafts[0]) >= tokens)
@@ -83,13 +90,13 @@ def made_alone(engine: Engine, drafts: Sequence[int], tokens: int) -> float:
 
 
 def compare(server: AppServer, engine: Engine, drafts: int, tokens: int) -> dict[str, float]:
-    """In turns, so that what else the machine does meets both."""
+    """Measure both in turns, so that other load on the machine affects both."""
     arrived, shares, made = [], [], []
     for turn in range(TURNS):
         rate, share = arriving(server, drafts, tokens)
         arrived.append(rate)
         shares.append(share)
-        # Nobody who has written before: what a draft has written is counted from its beginning.
+        # New drafts in every turn, because a draft's tokens are counted from its beginning.
         first = 1000 * drafts + 100 * turn
         made.append(made_alone(engine, range(first, first + drafts), tokens))
     return {
@@ -109,7 +116,7 @@ def main(tokens: int) -> None:
         results: dict[str, object] = {"cold_seconds": first_word(server), "warm_seconds": first_word(server)}
         engine = Engine(load(BUNDLED))
         for drafts in DRAFTS:
-            # Of sixteen each writes a third, which takes as long as one draft alone.
+            # Each of sixteen drafts writes a third, which takes as long as one draft alone.
             results[f"{drafts} drafts"] = compare(server, engine, drafts, tokens if drafts == 1 else tokens // 3)
         results["engine_mb"] = server.engine().memory_info().rss // 10**6
     for name, found in results.items():

@@ -1,7 +1,7 @@
-"""Whether drafts that share a model get their share: 16 equal ones, and two owners with 1 and 15.
+"""Fairness: the shares of drafts that write with one model, for 16 equal drafts and for two owners with 1 and 15.
 
-Run it as `python -m benchmarks.fairness [SECONDS]`, ten seconds for each of four cases, one and a half minutes in all.
-The last line is JSON.
+Run it as `python -m benchmarks.parts.fairness [SECONDS]`: ten seconds for each of four cases, one and a half minutes in
+all. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import json
 import sys
 import time
 
-from benchmarks.engine import Engine
-from benchmarks.models import measured_models
+from benchmarks.rig.engine import Engine
+from benchmarks.rig.models import measured_models
 from generator.engine.networks.model_runner import ModelRunner
 
 DRAFTS, BEFORE = 16, 128
 
 
 def write(runner: ModelRunner, owners: list[str], seconds: float) -> list[int]:
-    """How many tokens each draft wrote, counted from when all of them had begun."""
+    """Return the number of tokens that each draft writes in `seconds`, counted from when all drafts have begun."""
     engine = Engine(runner)
     drafts = range(len(owners))
     for draft, owner in enumerate(owners):
-        engine.tell(draft, engine.extract(300 * draft, BEFORE), owner=owner)
+        engine.set_context(draft, engine.extract(300 * draft, BEFORE), owner=owner)
     engine.run(lambda: min(map(engine.count, drafts)) > 0)
     before = [engine.count(draft) for draft in drafts]
     end = time.perf_counter() + seconds

@@ -1,9 +1,10 @@
-"""How soon the first new token comes after somebody edited, by the edit's distance from the end of a full window.
+"""Reaction: the time from an edit to the first new token, by the edit's distance from the end of a full window.
 
-Run it as `python -m benchmarks.reaction [EDITS]`, three and a half minutes for 20 edits of each kind near the end. The
-last line is JSON. Counted from the end of the hold, for which decoding waits while the edit's consequences are
-computed, and from the edit itself, as if there were no hold; in milliseconds, and in steps: the median time of a token
-in the same company, with nobody editing. `recompute` is another text of the same length.
+Run it as `python -m benchmarks.parts.reaction [EDITS]`; 20 edits of each kind near the end take three and a half
+minutes. The last line is JSON. The time counts from the end of the hold (decoding waits while the engine computes what
+the edit changed), and also from the edit itself, as if there were no hold. It is given in milliseconds and in steps. A
+step is the median time of a token with the same number of drafts while nothing is edited. `recompute` replaces the text
+by another one of the same length.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
-from benchmarks.engine import ENDLESS, Engine, Written, gaps, quantile
-from benchmarks.models import measured_models
+from benchmarks.rig.engine import ENDLESS, Arrival, Engine, gaps, quantile
+from benchmarks.rig.models import measured_models
 from generator.engine.networks.model_runner import ModelRunner
 from generator.wire.messages import Piece
 from stories.draft.reducer import EDIT_HOLD_SECONDS
@@ -24,7 +26,7 @@ from stories.draft.reducer import EDIT_HOLD_SECONDS
 WINDOW = 990
 NEAR, OTHER = 4, (64, 256)
 FEW = 4
-# So many tokens are written after each edit, then the next one comes: the window never moves.
+# The number of tokens written between two edits: so few that the window never moves.
 AFTER = 8
 WORDS = (" suddenly", " quietly", " never", " again", " perhaps")
 COMPANY = (0, 15)
@@ -33,21 +35,22 @@ PATIENCE_SECONDS = 60
 
 @dataclass
 class Writer:
-    """The draft that is edited, among `company` others that write without end."""
+    """The edited draft, among `company` other drafts that write without end."""
 
     engine: Engine
     company: int
     epochs: count[int] = field(default_factory=lambda: count(1))
 
     def begin(self) -> None:
+        """Start the other drafts and wait until each has written."""
         others = range(1, self.company + 1)
         for other in others:
-            # Spread, so that their windows are not full all at once.
-            self.engine.tell(other, self.engine.extract(250 * other, 256 + 32 * other))
+            # Different lengths, so that their windows are not all full at once.
+            self.engine.set_context(other, self.engine.extract(250 * other, 256 + 32 * other))
         self._wait(lambda: all(map(self.engine.count, others)))
 
     def edit(self, distance: int, hold: float) -> float:
-        """Seconds until the first token. The edit before this one was at the same place, or more is to be computed."""
+        """Seconds until the first token. The previous edit must be at the same place, or there is more to compute."""
         epoch = next(self.epochs)
         head, tail = self.engine.extract(0, WINDOW - distance), self.engine.extract(WINDOW - distance, distance)
         return self._seconds(epoch, (head, Piece(WORDS[epoch % len(WORDS)]), tail), hold)
@@ -59,25 +62,26 @@ class Writer:
 
     def _seconds(self, epoch: int, pieces: tuple[Piece, ...], hold: float) -> float:
         begin = time.perf_counter()
-        self.engine.tell(0, *pieces, epoch=epoch, budget=0 if hold else ENDLESS)
+        self.engine.set_context(0, *pieces, epoch=epoch, budget=0 if hold else ENDLESS)
         if hold:
             time.sleep(hold)
             begin = time.perf_counter()
-            self.engine.allow(0, epoch, ENDLESS)
-        self._wait(lambda: sum(written.count for written in self._of(epoch)) >= AFTER)
+            self.engine.set_budget(0, epoch, ENDLESS)
+        self._wait(lambda: sum(arrival.count for arrival in self._of(epoch)) >= AFTER)
         return self._of(epoch)[0].at - begin
 
-    def _of(self, epoch: int) -> list[Written]:
-        return [written for written in self.engine.written[0] if written.epoch == epoch]
+    def _of(self, epoch: int) -> list[Arrival]:
+        return [arrival for arrival in self.engine.written[0] if arrival.epoch == epoch]
 
     def _wait(self, has_come: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_SECONDS
         while not has_come():
-            assert time.monotonic() < end, "the engine does not react"
+            assert time.monotonic() < end, "The engine does not react."
             time.sleep(0.005)
 
 
-def measure(runner: ModelRunner, company: int, edits: int) -> dict[str, object]:
+def measure(runner: ModelRunner, company: int, edits: int) -> dict[str, Any]:
+    """The reaction to each kind of edit, among `company` other drafts."""
     engine = Engine(runner)
     writer = Writer(engine, company)
     waits: dict[str, list[float]] = {}
@@ -89,7 +93,7 @@ def measure(runner: ModelRunner, company: int, edits: int) -> dict[str, object]:
             waits[f"{distance} tokens from the end"] = [writer.edit(distance, EDIT_HOLD_SECONDS) for _ in range(times)]
             waits[f"{distance} tokens from the end, no hold"] = [writer.edit(distance, 0) for _ in range(times)]
         waits["recompute"] = [writer.replace() for _ in range(FEW)]
-    # Between two tokens of one epoch nobody edits.
+    # No edit falls between two tokens of one epoch.
     step = quantile(gaps(engine.written[0]), 0.5)
     rows = {name: row_of(found, step) for name, found in waits.items()}
     faster = rows["recompute"]["p50_ms"] / rows[f"{NEAR} tokens from the end"]["p50_ms"]
@@ -97,6 +101,7 @@ def measure(runner: ModelRunner, company: int, edits: int) -> dict[str, object]:
 
 
 def row_of(waits: list[float], step: float) -> dict[str, float]:
+    """The quantiles of the waits, in steps and milliseconds."""
     row: dict[str, float] = {"count": len(waits)}
     for name, share in (("p50", 0.5), ("p95", 0.95)):
         seconds = quantile(waits, share)
@@ -105,14 +110,14 @@ def row_of(waits: list[float], step: float) -> dict[str, float]:
 
 
 def main(edits: int) -> None:
-    results: dict[str, dict[str, object]] = {}
+    results: dict[str, dict[str, Any]] = {}
     with measured_models() as runners:
         for model, runner in runners.items():
             for company in COMPANY:
                 name = f"{model}, {1 + company} drafts"
                 results[name] = found = measure(runner, company, edits)
                 print(f"{name}: a step takes {found['step_ms']} ms")
-                for kind, row in found["edits"].items():  # type: ignore[attr-defined]
+                for kind, row in found["edits"].items():
                     print(f"  {kind:36} " + "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     print(json.dumps(results))
 

@@ -1,6 +1,6 @@
-"""The page of what was measured, docs/performance.md from its mark on, made from the record.
+"""The generated page: docs/performance.md from its mark on, made from the record.
 
-Owns its words and tables. What stands above the mark is written by people.
+Owns its words and tables. People write the text above the mark.
 """
 
 from __future__ import annotations
@@ -8,38 +8,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from statistics import median
+from textwrap import fill
 from typing import Any
 
-from benchmarks.musts import Must, musts
-from benchmarks.record import FOLDER, PARTS, Record
+from benchmarks.report.labels import label
+from benchmarks.report.targets import Target, targets
+from benchmarks.rig.record import FOLDER, PARTS, Record
 
 PAGE = FOLDER.parent / "performance.md"
-MARK = "<!-- From here on `python -m benchmarks` writes. -->\n"
+MARK = "<!-- `python -m benchmarks` generates the rest of this page. -->\n"
 _HEADINGS = {
-    "forward": "Tokens a second, beside others",
+    "forward": "Tokens a second, compared with other programs",
     "perplexity": "Perplexity",
     "reaction": "Reaction to an edit",
     "gaps": "From one token to the next",
-    "endless": "After very many tokens",
-    "fairness": "Everybody's share",
-    "memory": "Memory of the engine's process",
+    "endless": "After 100,000 tokens",
+    "fairness": "Fairness",
+    "memory": "Memory of the engine process",
     "whole_program": "Through server and socket",
     "loops": "Loops",
 }
-# What is shown of gaps, and how it is called.
+_PERPLEXITY = {"int8_to_fp32": "int8 / fp32", "int8_to_llama_cpp": "int8 / llama.cpp"}
+# The columns of a table of gaps, by the record's keys.
 _GAPS = {
-    "tokens": "tokens of each draft",
+    "tokens": "tokens per draft",
     "median_ms": "median, ms",
     "p99_ms": "p99, ms",
     "p999_ms": "p99.9, ms",
-    "most_ms": "most, ms",
+    "most_ms": "longest, ms",
 }
 
 
 def write_page(record: Record) -> None:
-    """And its pictures, where matplotlib is installed; those there are stay otherwise."""
+    """Generate the page, and its pictures where matplotlib is installed. Without it the old pictures stay."""
     if find_spec("matplotlib"):
-        from benchmarks.plots import draw
+        from benchmarks.report.plots import draw
 
         draw(record)
     above = PAGE.read_text(encoding="utf-8").split(MARK)[0].rstrip("\n")
@@ -49,8 +52,12 @@ def write_page(record: Record) -> None:
 def _lines(record: Record) -> Iterator[str]:
     if not record:
         return
-    yield "## What must hold, and what does\n"
-    yield from _table(("", "measured", "must", "aim", ""), map(_must_cells, musts(record)))
+    yield "## Targets and measurements\n"
+    yield from _paragraph(
+        "Each row compares figures of one run. A bound that is missed only because the host took processor time away "
+        "(steal time) is not judged."
+    )
+    yield from _table(("", "measured", "required", "goal", ""), map(_target_cells, targets(record)))
     for part in PARTS:
         if part in record:
             yield from _part(part, record[part])
@@ -65,16 +72,16 @@ def _part(part: str, entry: dict[str, Any]) -> Iterator[str]:
         yield f"![{_HEADINGS[part]}](performance/{part}.svg)\n"
 
 
-def _must_cells(row: Must) -> Sequence[object]:
-    bound = "≤" if row.most else "≥"
+def _target_cells(row: Target) -> Sequence[object]:
+    sign = "≤" if row.is_maximum else "≥"
     verdict = "holds" if row.holds else "**missed**"
-    if not row.must:
+    if not row.required:
         verdict = ""
-    if row.aim:
-        aim = "aim reached" if row.reaches_aim else "short of the aim"
-        verdict = f"{verdict}, {aim}" if verdict else aim
+    if row.goal:
+        goal = "goal reached" if row.reaches_goal else "goal not reached"
+        verdict = f"{verdict}, {goal}" if verdict else goal
     verdict = row.unjudged or verdict
-    return row.what, _joined(row.figures), _bounds(bound, row.must), _bounds(bound, row.aim), verdict
+    return row.name, _joined(row.figures), _bounds(sign, row.required), _bounds(sign, row.goal), verdict
 
 
 def _bounds(sign: str, bounds: Sequence[float]) -> str:
@@ -83,6 +90,11 @@ def _bounds(sign: str, bounds: Sequence[float]) -> str:
 
 def _joined(values: Sequence[float]) -> str:
     return " / ".join(f"{value:g}" for value in values)
+
+
+def _paragraph(text: str) -> Iterator[str]:
+    yield fill(text, 120)
+    yield ""
 
 
 def _table(head: Sequence[str], rows: Any) -> Iterator[str]:
@@ -96,24 +108,29 @@ def _table(head: Sequence[str], rows: Any) -> Iterator[str]:
 def _forward(figures: Any) -> Iterator[str]:
     yield f"Medians of {figures['rounds']} rounds, {figures['threads']} threads. GPT-2 has random weights.\n"
     for model, rates in figures["tokens_per_second"].items():
-        yield from _table((model, "tokens/s"), rates.items())
+        yield from _table((model, "tokens/s"), ((label(name), rate) for name, rate in rates.items()))
 
 
 def _perplexity(figures: Any) -> Iterator[str]:
-    yield "The bundled model on *Alice's Adventures in Wonderland*, from the second chapter on.\n"
+    yield from _paragraph(
+        "The bundled model on *Alice's Adventures in Wonderland*, from the second chapter on. The second row covers "
+        "the stretches that llama.cpp's server was asked about."
+    )
     names = [name for found in figures.values() for name in found if name != "tokens"]
     names = list(dict.fromkeys(names))
     rows = [(found["tokens"], *(found.get(name, "") for name in names)) for found in figures.values()]
-    yield from _table(("tokens", *names), rows)
+    yield from _table(("tokens", *(_PERPLEXITY.get(name, name) for name in names)), rows)
 
 
 def _reaction(figures: Any) -> Iterator[str]:
-    yield "From the end of the hold, or from the edit itself, to the first new token, in steps and milliseconds."
-    yield "`recompute`: another text of the same length.\n"
+    yield from _paragraph(
+        "The time to the first new token, in steps and milliseconds. It counts from the end of the hold, or, in rows "
+        "with *no hold*, from the edit itself. *recompute* replaces the text by another one of the same length."
+    )
     head = ("", "edit", "edits", "p50, steps", "p95, steps", "p50, ms", "p95, ms")
     measures = ("count", "p50_steps", "p95_steps", "p50_ms", "p95_ms")
     rows = [
-        (f"{name} (a step: {found['step_ms']} ms)", kind, *(row[measure] for measure in measures))
+        (f"{label(name)} (one step: {found['step_ms']} ms)", kind, *(row[measure] for measure in measures))
         for name, found in figures.items()
         for kind, row in found["edits"].items()
     ]
@@ -121,22 +138,24 @@ def _reaction(figures: Any) -> Iterator[str]:
 
 
 def _gaps(figures: Any) -> Iterator[str]:
-    rows = [(name, *(found[measure] for measure in _GAPS)) for name, found in figures.items()]
+    rows = [(label(name), *(found[measure] for measure in _GAPS)) for name, found in figures.items()]
     yield from _table(("", *_GAPS.values()), rows)
 
 
 def _endless(figures: Any) -> Iterator[str]:
-    yield "At its end a long draft and one near its 1,000th token write in turns: `late` and `early`, medians."
-    yield "There are twice as many drafts then, half of which wait. Windows are computed ahead in some turns of each,"
-    yield "not in others, so hundredths are chance."
-    yield "`calm`: stretches of the long drafts without a gap of more than three medians."
-    yield "`end by start`: their last fifth by their first, as the machine was so much later.\n"
+    yield from _paragraph(
+        "At its end, a long draft (*late*) and a draft near its 1,000th token (*early*) write in turns; the table "
+        "gives the medians of their gaps. While one of them writes, the other waits. The engine computes lookahead "
+        "windows in some turns and not in others, so differences of a few hundredths are chance. *calm* counts the "
+        "stretches of the long drafts without a gap of more than three medians. *end / start* divides the medians of "
+        "their last fifth by those of their first fifth, so it includes changes of the machine in between."
+    )
     columns = _GAPS | {"late_ms": "late, ms", "early_ms": "early, ms"}
     rows = [
-        (name, *(found[measure] for measure in columns), _calm(found), _end_by_start(found))
+        (label(name), *(found[measure] for measure in columns), _calm(found), _end_by_start(found))
         for name, found in figures.items()
     ]
-    yield from _table(("", *columns.values(), "calm", "end by start"), rows)
+    yield from _table(("", *columns.values(), "calm", "end / start"), rows)
 
 
 def _calm(found: Any) -> str:
@@ -151,8 +170,8 @@ def _end_by_start(found: Any) -> float:
 
 
 def _fairness(figures: Any) -> Iterator[str]:
-    yield f"{figures['seconds']:g} seconds each, tokens written.\n"
-    head = ("", "16 equal drafts, least and most", "one draft of one owner", "the other owner's 15, least and most")
+    yield f"Tokens written in {figures['seconds']:g} seconds.\n"
+    head = ("", "each of 16 equal drafts", "the only draft of one owner", "each of the other owner's 15 drafts")
     models = {name: found for name, found in figures.items() if isinstance(found, dict)}
     rows = [
         (model, _ends(found["equal"]), found["one_of_two_owners"], _ends(found["others"]))
@@ -167,29 +186,31 @@ def _ends(ordered: Sequence[int]) -> str:
 
 def _memory(figures: Any) -> Iterator[str]:
     models = {name: found for name, found in figures.items() if isinstance(found, dict)}
-    head = ("", "while 16 drafts write, MB", "most ever, MB", "of it weights and slots, MB")
+    head = ("", "while 16 drafts write, MB", "highest ever, MB", "weights and KV cache, MB")
     rows = [(model, found["rss_mb"], found["peak_mb"], found["tensors_mb"]) for model, found in models.items()]
     yield from _table(head, rows)
 
 
 def _whole_program(figures: Any) -> Iterator[str]:
-    yield f"First word: {figures['cold_seconds']} s after a server's start,"
-    yield f"{figures['warm_seconds']} s with the model loaded.\n"
+    yield from _paragraph(
+        f"The first word takes {figures['cold_seconds']} s after the start of a server and {figures['warm_seconds']} s "
+        "with the model loaded."
+    )
     head = (
         "drafts",
         "tokens/s at Socket.IO clients",
-        "of those made meanwhile",
+        "share of the tokens generated meanwhile",
         "tokens/s of the engine alone",
-        "share",
+        "share of these",
     )
     measures = ("arrives_per_second", "arrives", "made_alone_per_second", "of_alone")
     yield from _table(head, [(n, *(figures[f"{n} drafts"][measure] for measure in measures)) for n in (1, 16)])
 
 
 def _loops(figures: Any) -> Iterator[str]:
-    yield f"{figures['tokens']:,} tokens for each of {figures['seeds']} seeds;"
-    yield "the share of 4-grams that stood there before.\n"
-    head = ("voice", "in the whole text", "in the last 512 tokens", "longest stretch that is there twice")
+    length, seeds = figures["tokens"], figures["seeds"]
+    yield f"The share of 4-grams that occurred before, in {length:,} tokens for each of {seeds} seeds.\n"
+    head = ("voice", "in the whole text", "in the last 512 tokens", "longest stretch that occurs twice, tokens")
     rows = [(name, *found.values()) for name, found in figures["voices"].items()]
     yield from _table(head, rows)
 

@@ -1,9 +1,9 @@
-"""How long a new user waits: from a click on *Start writing* to the first word on screen, with the bundled model.
+"""The first word: the wait from a click on *Start writing* to the first word on screen, with the bundled model.
 
-Run it as `python -m benchmarks.first_word [ROUNDS]`: in a real Chromium, twice with a server that has just been started
-and ROUNDS times (seven) with its model loaded, each time from the empty desk and another beginning. Takes about a
-minute; more where the kernels have yet to be compiled, in which case a first start is left out of the figures. The last
-line is JSON.
+Run it as `python -m benchmarks.parts.first_word [ROUNDS]`. It uses a real Chromium, twice with a server that has just
+been started and ROUNDS times (seven) with its model loaded. Each round begins on the empty start page with another
+opening. It takes about a minute; longer where the kernels have yet to be compiled, in which case that first start is
+not counted. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ BEGINNINGS = (
     "Nobody on the night train spoke until the lights went out, and then",
     "It was the last summer before the dam was built, and the children",
 )
-# From the click to the frame that shows a letter by the model: what is posted in a frame's callback runs after it.
+# The time from the click to the frame that shows a letter by the model. A message that is posted in a frame's
+# callback is delivered after that frame.
 WATCH = """() => {
   window.clicked = window.shown = 0
   addEventListener('click', event => (clicked ||= event.timeStamp), true)
@@ -45,7 +46,7 @@ WATCH = """() => {
 
 
 def wait_once(page: Page, address: str, beginning: str) -> float:
-    """Seconds from the click to the first word, for somebody who has just opened the page."""
+    """Seconds from the click to the first word, on a page that was just opened."""
     page.goto("about:blank")
     page.goto(address)
     page.locator("textarea").fill(beginning)
@@ -62,6 +63,7 @@ def wait_once(page: Page, address: str, beginning: str) -> float:
 
 
 def waits(browser: Browser, server: AppServer, rounds: int) -> list[float]:
+    """The waits of `rounds` rounds behind one server."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     found = [
@@ -73,12 +75,12 @@ def waits(browser: Browser, server: AppServer, rounds: int) -> list[float]:
 
 
 def measure(rounds: int) -> dict[str, list[float]]:
-    """The waits behind a server just started, and with the model loaded."""
+    """The waits behind a server that was just started (`cold`) and with the model loaded (`loaded`)."""
     cold, loaded = [], []
     options = ("--threads", str(os.cpu_count()))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        # The first start may have to compile, and finds the files of the model on disk: it is no round.
+        # The first start is not counted: it may have to compile the kernels and read the model's files from disk.
         for start in range(COLD_STARTS + 1):
             last = start == COLD_STARTS
             with (

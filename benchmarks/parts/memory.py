@@ -1,8 +1,8 @@
-"""How much memory the engine takes while sixteen drafts write, each with a full window.
+"""Memory: the size of the engine process while sixteen drafts write, each with a full window.
 
-Run it as `python -m benchmarks.memory [TOKENS]`, two minutes. The last line is JSON. Each model is loaded by a real
-engine process of its own. `rss_mb` is what that takes in all while the drafts write, `peak_mb` the most it ever took,
-mostly while it loads, and `tensors_mb` the part that the model's numbers and its slots are.
+Run it as `python -m benchmarks.parts.memory [TOKENS]`; it takes two minutes. The last line is JSON. A real engine
+process of its own loads each model. `rss_mb` is the process's whole memory while the drafts write, `peak_mb` its
+highest value ever, mostly during loading, and `tensors_mb` the part taken by the model's weights and its KV cache.
 """
 
 from __future__ import annotations
@@ -13,27 +13,28 @@ import sys
 
 import psutil
 
-from benchmarks.models import BUNDLED, ROOT, book, load, random_gpt2
-from benchmarks.record import GPT2, SMOLLM2
+from benchmarks.rig.models import BUNDLED, ROOT, book, load, random_gpt2
+from benchmarks.rig.record import GPT2, SMOLLM2
 from generator.engine.loading.loaded_models import LoadedModel
 from generator.wire.messages import Chunk, Failed, ModelSpec, Piece, Set, Status
 from generator.wire.sampling_params import SamplingParams
 from tests.generator.engine.engine_process import EngineProcess, engine_process
 
 DRAFTS = 16
-# Some 900 tokens of the book; with 160 more, each draft's window has been full and has moved.
+# About 900 tokens of the book. With 160 more, each draft's window has been full and has moved.
 LETTERS, TOKENS = 3600, 160
 MB = 10**6
 PATIENCE_SECONDS = 300
 
 
 def measure(spec: ModelSpec, tokens: int) -> dict[str, int]:
+    """The memory of an engine process that runs one model, in MB."""
     with engine_process(root=str(ROOT), precision="int8", threads=os.cpu_count(), libraries=True) as engine:
         engine.socket.settimeout(PATIENCE_SECONDS)
         process = psutil.Process(engine.process.pid)
         most = write(engine, process, spec, tokens)
         peak = process.memory_info()
-        # What the system itself counted is there on Windows and, in /proc, on Linux.
+        # The system's own peak value exists on Windows and, in /proc, on Linux.
         highest = getattr(peak, "peak_wset", 0) or _high_water(process.pid)
     return {
         "rss_mb": most // MB,
@@ -43,7 +44,7 @@ def measure(spec: ModelSpec, tokens: int) -> dict[str, int]:
 
 
 def write(engine: EngineProcess, process: psutil.Process, spec: ModelSpec, tokens: int) -> int:
-    """The most memory the process had while it wrote."""
+    """Let all drafts write, and return the highest memory of the process meanwhile, in bytes."""
     text = book()
     for draft in range(DRAFTS):
         piece = Piece(text[1200 * draft :][:LETTERS])
@@ -61,6 +62,7 @@ def write(engine: EngineProcess, process: psutil.Process, spec: ModelSpec, token
 
 
 def _high_water(pid: int) -> int:
+    """The highest memory of the process, in bytes; zero where /proc does not tell it."""
     try:
         with open(f"/proc/{pid}/status") as status:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))

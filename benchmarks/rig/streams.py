@@ -1,10 +1,11 @@
-"""How many tokens a second the engine's forward makes, beside `transformers.generate` on the same weights."""
+"""Tokens a second: the engine's forward pass, and `transformers.generate` on the same weights."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -18,24 +19,25 @@ TOKENS, CHUNK = 24, 256
 
 
 def never() -> bool:
+    """The abort check of a forward pass that always runs to its end."""
     return False
 
 
 def decode(runner: ModelRunner, streams: int, context: int, tokens: int = TOKENS) -> float:
-    """Tokens per second of so many sequences together, greedy, after so much context each."""
+    """Tokens per second of `streams` sequences together, decoded greedily after `context` tokens each."""
     _fill(runner, context)
     for slot in range(1, streams):
         runner.copy_slot(0, slot, context)
     newest = [5] * streams
     begin = time.perf_counter()
     for step in range(tokens):
-        rows = [BatchItem(slot, [newest[slot]], context + step, True) for slot in range(streams)]
-        newest = [int(row.argmax()) for row in runner.forward(rows, never)]
+        items = [BatchItem(slot, [newest[slot]], context + step, True) for slot in range(streams)]
+        newest = [int(logits.argmax()) for logits in runner.forward(items, never)]
     return streams * tokens / (time.perf_counter() - begin)
 
 
 def prefill(runner: ModelRunner) -> float:
-    """Tokens per second of a context that is computed in chunks."""
+    """Tokens per second of a prefill of `LONG` tokens, in chunks."""
     begin = time.perf_counter()
     _fill(runner, LONG)
     return LONG / (time.perf_counter() - begin)
@@ -48,12 +50,14 @@ def _fill(runner: ModelRunner, context: int) -> None:
 
 
 def generate(model: PreTrainedModel, context: int, tokens: int = TOKENS) -> float:
-    """Tokens per second of one sequence by transformers, its prefill left out."""
+    """Tokens per second of one sequence by `transformers.generate`, without its prefill."""
+    # transformers declares no type for it that fits its own models.
+    run: Any = model.generate
     token_ids = torch.arange(100, 100 + context, device=model.device)[None]
 
     def seconds(count: int) -> float:
         begin = time.perf_counter()
-        model.generate(  # type: ignore[operator]
+        run(
             token_ids,
             attention_mask=torch.ones_like(token_ids),
             min_new_tokens=count,
@@ -67,7 +71,7 @@ def generate(model: PreTrainedModel, context: int, tokens: int = TOKENS) -> floa
 
 
 def rounds_of(measurements: dict[str, Callable[[], float]], count: int) -> dict[str, list[float]]:
-    """All are measured in turn, again and again, so that what else the machine does meets all of them."""
+    """Run all measurements in turn, `count` times, so that other load on the machine affects all of them alike."""
     found: dict[str, list[float]] = {name: [] for name in measurements}
     for _ in range(count):
         for name, measure in measurements.items():

@@ -1,6 +1,6 @@
-"""The engine's own loop in this process, over one model: drafts that write, and when each of their tokens came.
+"""The engine's own loop in this process: drafts that write with one model, and the arrival time of each token.
 
-Owns the clock readings and what drafts are told. Knows nothing of what is made of the figures.
+Owns the clock readings and the commands to the engine. Knows nothing of how the figures are used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import psutil
 
-from benchmarks.models import ROOT, book
+from benchmarks.rig.models import ROOT, book
 from generator.engine.loop import Loop
 from generator.engine.networks.model_runner import ModelRunner
 from generator.engine.networks.runner import LoadOptions
@@ -28,9 +28,9 @@ ENDLESS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """So many tokens of an epoch came at `at` (seconds); until then a host had given `stolen` seconds of this machine's
-    processors to others."""
+class Arrival:
+    """`count` tokens of an epoch that arrived at `at` (seconds). `stolen` is the machine's steal time until then: the
+    seconds for which the host gave its processors to other machines."""
 
     epoch: int
     at: float
@@ -39,9 +39,11 @@ class Written:
 
 
 class Engine:
+    """An engine loop with one model. Drafts are named by numbers, which also seed their sampling."""
+
     def __init__(self, runner: ModelRunner) -> None:
         self.runner = runner
-        self.written: dict[int, list[Written]] = defaultdict(list)
+        self.written: dict[int, list[Arrival]] = defaultdict(list)
         self.failure = ""
         self._loop = Loop(LoadOptions(ROOT), self._publish)
         self._loop.models.add(MODEL, runner)
@@ -49,26 +51,29 @@ class Engine:
         self._tokens = list(zip(text.ids, text.lengths, strict=True))
 
     def extract(self, begin: int, count: int) -> Piece:
-        """So many of the book's tokens, as the web process would send text that a model wrote."""
+        """`count` tokens of the book, in the form in which the web process sends text written by a model."""
         tokens = self._tokens[begin : begin + count]
         ids, lengths = tuple(token[0] for token in tokens), tuple(token[1] for token in tokens)
         return Piece("." * sum(lengths), ids, lengths, self.runner.vocabulary.fingerprint)
 
-    def tell(self, draft: int, *pieces: Piece, epoch: int = 1, budget: int = ENDLESS, owner: str = "o") -> None:
+    def set_context(self, draft: int, *pieces: Piece, epoch: int = 1, budget: int = ENDLESS, owner: str = "o") -> None:
+        """Send `Set`: the draft's context and its token budget."""
         sampling = SamplingParams(seed=draft)
         self._loop.submit(Set(str(draft), epoch, owner, MODEL, None, (), pieces, sampling, 0, 0, 0, budget))
 
-    def allow(self, draft: int, epoch: int, budget: int) -> None:
+    def set_budget(self, draft: int, epoch: int, budget: int) -> None:
+        """Send `Budget`: the number of tokens that the epoch may generate in all."""
         self._loop.submit(Budget(str(draft), epoch, budget))
 
     def drop(self, draft: int) -> None:
         self._loop.submit(Drop(str(draft)))
 
     def count(self, draft: int) -> int:
-        return sum(written.count for written in self.written[draft])
+        """The number of tokens that the draft has written."""
+        return sum(arrival.count for arrival in self.written[draft])
 
     def run(self, is_over: Callable[[], bool]) -> None:
-        """Steps on this thread until then, or until there is nothing to do."""
+        """Run steps on this thread until `is_over()` or until the engine has nothing to do."""
         wait: float | None = 0.0
         while wait == 0 and not is_over():
             self._loop.drain(0)
@@ -77,7 +82,7 @@ class Engine:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The loop on a thread of its own, as in the program, until the block ends."""
+        """Run the loop on a thread of its own, as the program does, until the block ends."""
         is_over = threading.Event()
 
         def run() -> None:
@@ -97,26 +102,25 @@ class Engine:
 
     def _publish(self, event: EngineEvent) -> None:
         if isinstance(event, Chunk):
-            self.written[int(event.sequence)].append(
-                Written(event.epoch, time.perf_counter(), len(event.tokens), stolen())
-            )
+            arrival = Arrival(event.epoch, time.perf_counter(), len(event.tokens), steal_seconds())
+            self.written[int(event.sequence)].append(arrival)
         elif isinstance(event, Failed):
             self.failure = event.message
 
 
-def stolen() -> float:
-    """Zero where nobody can tell."""
+def steal_seconds() -> float:
+    """The machine's steal time so far; zero where the system does not report it."""
     return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
-def gaps(written: list[Written]) -> list[float]:
-    """Seconds from one token to the next. Tokens that come together, since only the last completes a character, share
-    the time it took."""
-    return [gap for gap, _ in gaps_and_thefts(written)]
+def gaps(written: list[Arrival]) -> list[float]:
+    """Seconds from each token to the next. Tokens that arrive together, because only the last one completes a
+    character, share the time equally."""
+    return [gap for gap, _ in gaps_with_steal(written)]
 
 
-def gaps_and_thefts(written: list[Written]) -> list[tuple[float, bool]]:
-    """And whether the machine's host was seen to take processors away meanwhile, which it counts in hundredths of a
+def gaps_with_steal(written: list[Arrival]) -> list[tuple[float, bool]]:
+    """The gaps, each with whether steal time grew during it. The system counts steal time in hundredths of a
     second."""
     found: list[tuple[float, bool]] = []
     for before, now in pairwise(written):
@@ -126,6 +130,6 @@ def gaps_and_thefts(written: list[Written]) -> list[tuple[float, bool]]:
 
 
 def quantile(values: list[float], share: float) -> float:
-    """The smallest value that at least `share` of all do not exceed."""
+    """The smallest value that at least `share` of all values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,8 +1,8 @@
-"""How well the bundled model foretells a book: in fp32, in 8 bits, and by llama.cpp at Q8_0.
+"""Perplexity of the bundled model on a book: in fp32, in 8 bits, and by llama.cpp at Q8_0.
 
-Run it as `python -m benchmarks.perplexity [TOKENS]`; 20,000 tokens take three minutes. The last line is JSON. The book
-is read in windows of 1,024 tokens, each 768 further on; what a window says of its last 768 tokens counts. llama.cpp's
-server tells one token's probability at a time, so that it is asked about one stretch only, and both others beside it.
+Run it as `python -m benchmarks.parts.perplexity [TOKENS]`; 20,000 tokens take three minutes. The last line is JSON. The
+book is read in windows of 1,024 tokens, each 768 tokens after the one before; the last 768 tokens of a window count.
+llama.cpp's server reports one token's probability per request, so all three are compared on shorter stretches.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.models import BUNDLED, ROOT, book, can_compare, chosen_format
+from benchmarks.rig.models import BUNDLED, ROOT, book, can_compare, chosen_format
 from generator.engine.int8.open_network import open_int8
 from generator.engine.loading.precision import MeasuredNetwork
 from generator.engine.loading.pretrained_vocabulary import read_vocabulary
-from generator.engine.networks.model_weights import read_family
+from generator.engine.networks.model_weights import read_weights
 from generator.engine.networks.torch_network import TorchNetwork
 
 WINDOW, STRIDE = 1024, 768
-# Four places of the book, each after 256 tokens of it.
+# For llama.cpp: four places of the book, each with 256 tokens of context.
 PLACES, BEFORE, ASKED = 4, 256, 256
 
 
 def networks() -> tuple[dict[str, MeasuredNetwork], list[int]]:
-    """And the book's tokens, after the one that leads every window."""
+    """The model in fp32 and in 8 bits, and the book's tokens after the start token."""
     folder = ROOT / BUNDLED.location
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     vocabulary = read_vocabulary(AutoTokenizer.from_pretrained(folder), model)
-    family = read_family(model, WINDOW)
-    assert family is not None
-    rounded = open_int8(family)
-    assert rounded is not None, "8 bits cannot be had here"
-    rounded.use(chosen_format())
-    return {"fp32": TorchNetwork(family), "int8": rounded}, [vocabulary.start_id, *vocabulary.tokenize(book()).ids]
+    weights = read_weights(model, WINDOW)
+    assert weights is not None
+    quantized = open_int8(weights)
+    assert quantized is not None, "The 8-bit network is not available here."
+    quantized.use(chosen_format())
+    return {"fp32": TorchNetwork(weights), "int8": quantized}, [vocabulary.start_id, *vocabulary.tokenize(book()).ids]
 
 
 def windows(count: int) -> Iterator[tuple[int, int, int]]:
-    """Where each begins and ends, and from where on its tokens count: each counts once."""
+    """The begin and end of each window, and the place from which its tokens count. Each token counts once."""
     counted = 1
     for begin in range(0, count, STRIDE):
         end = min(begin + WINDOW, count)
@@ -55,7 +55,7 @@ def windows(count: int) -> Iterator[tuple[int, int, int]]:
 
 
 def logprobs(network: MeasuredNetwork, token_ids: list[int], counted: int) -> list[float]:
-    """Of the tokens from `counted` on, each after all before it."""
+    """The log probabilities of the tokens from `counted` on, each after all tokens before it."""
     with torch.inference_mode():
         logits = network.passage_logits(token_ids[:-1])[counted - 1 :]
         found = torch.log_softmax(logits.float(), -1).gather(1, torch.tensor(token_ids[counted:])[:, None])
@@ -63,10 +63,12 @@ def logprobs(network: MeasuredNetwork, token_ids: list[int], counted: int) -> li
 
 
 def perplexity(found: list[float]) -> float:
+    """The perplexity of tokens with these log probabilities."""
     return round(math.exp(-sum(found) / len(found)), 4)
 
 
 def whole_book(networks: dict[str, MeasuredNetwork], token_ids: list[int]) -> dict[str, float]:
+    """The perplexity of each network over all windows."""
     found: dict[str, list[float]] = {name: [] for name in networks}
     for begin, end, counted in windows(len(token_ids)):
         for name, network in networks.items():
@@ -75,8 +77,8 @@ def whole_book(networks: dict[str, MeasuredNetwork], token_ids: list[int]) -> di
 
 
 def beside_llama_cpp(networks: dict[str, MeasuredNetwork], token_ids: list[int], asked: int) -> dict[str, float]:
-    """Over the same tokens."""
-    from benchmarks.llama_cpp import LlamaCpp
+    """The perplexity of the networks and of llama.cpp over the same `asked` tokens."""
+    from benchmarks.rig.llama_cpp import LlamaCpp
 
     length = BEFORE + asked // PLACES
     step = (len(token_ids) - length) // PLACES

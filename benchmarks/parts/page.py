@@ -1,8 +1,8 @@
-"""How quick the page is with 100,000 words, three drafts that write, and a person who types, scrolls and searches.
+"""The page's speed with 100,000 words, three drafts that a model writes, and a person who types, scrolls and searches.
 
-Run it as `python -m benchmarks.page [MINUTES]`, two minutes unless said otherwise, and some 20 seconds more in all.
-The last line is JSON. Chromium draws without a graphics card here, on the cores that the server uses too; a person's
-machine does better.
+Run it as `python -m benchmarks.parts.page [MINUTES]`: two minutes by default, plus about 20 seconds. The last line is
+JSON. Here Chromium draws without a graphics card, on the cores that the server uses too; a person's computer does
+better.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from tests.browser.heap import heap_mb, live_objects
 WORDS = 100_000
 PARAGRAPH = "The keeper of the light went down to the sea and did not look back at the tower. " * 5
 OPENS_MS = 120_000
-# From the key to the frame that shows it: what is posted in a frame's callback runs once that frame is drawn.
+# The time from a key to the frame that shows it. A message that is posted in a frame's callback is delivered once
+# that frame is drawn.
 WATCH = """() => {
   window.seen = { keys: [], long: [] }
   new PerformanceObserver(list => seen.long.push(...list.getEntries().map(entry => entry.duration)))
@@ -43,10 +44,12 @@ PLACES = {"in the middle": 0.5, "at the end": 1.0}
 
 
 def long_text() -> str:
+    """A text of `WORDS` words."""
     return "\n".join([PARAGRAPH.strip()] * (WORDS // len(PARAGRAPH.split())))
 
 
 def summary(milliseconds: list[float]) -> dict[str, float]:
+    """Count, median, 95th percentile and maximum."""
     ordered = sorted(milliseconds)
     return {
         "count": len(ordered),
@@ -57,7 +60,7 @@ def summary(milliseconds: list[float]) -> dict[str, float]:
 
 
 def type_at(desk: DeskPage, share: float) -> dict[str, float]:
-    """Key to paint, in milliseconds, of a person who types at one place of the text."""
+    """Key to paint, in milliseconds, while a person types at one place of the text."""
     desk.page.locator(".cm-content").first.focus()
     desk.page.keyboard.press("Control+Home" if share < 1 else "Control+End")
     if share < 1:
@@ -72,7 +75,7 @@ def type_at(desk: DeskPage, share: float) -> dict[str, float]:
 
 
 def long_tasks(page: Page, act: Any) -> list[int]:
-    """Tasks of more than 50 ms, in milliseconds, while something is done."""
+    """The durations of tasks longer than 50 ms while `act` runs, in milliseconds."""
     page.evaluate(TAKE, "long")
     act()
     page.wait_for_timeout(500)
@@ -80,6 +83,7 @@ def long_tasks(page: Page, act: Any) -> list[int]:
 
 
 def scroll(page: Page) -> None:
+    """Scroll up by the mouse wheel, then down again."""
     page.mouse.move(240, 400)
     for step in range(80):
         page.mouse.wheel(0, -700 if step < 60 else 900)
@@ -87,6 +91,7 @@ def scroll(page: Page) -> None:
 
 
 def measure(desk: DeskPage, session: CDPSession, texts: Callable[[], list[str]], minutes: float) -> dict[str, Any]:
+    """Measure opening, typing, scrolling and searching, then the heap for the rest of `minutes`."""
     page = desk.page
     began = time.monotonic()
     expect(page.locator(".cm-content[contenteditable=true]")).to_have_count(3, timeout=OPENS_MS)
@@ -101,21 +106,21 @@ def measure(desk: DeskPage, session: CDPSession, texts: Callable[[], list[str]],
     page.keyboard.type("dragon", delay=90)
     found["long_tasks_finding_ms"] = long_tasks(page, lambda: page.wait_for_timeout(3_000))
     page.keyboard.press("Escape")
-    kept = [what_is_kept(session, texts())]
+    kept = [kept_objects(session, texts())]
     found["heap_mb_by_minute"] = heap_series(page, session, began + minutes * 60)
-    found["kept"] = [*kept, what_is_kept(session, texts())]
+    found["kept"] = [*kept, kept_objects(session, texts())]
     found["heap_mb_of_a_new_page"] = heap_of_a_new_page(page, session)
     return found
 
 
-def what_is_kept(session: CDPSession, texts: list[str]) -> dict[str, int]:
-    """Objects, and the lines and text that they may well be for: the editor keeps the height of every line it drew."""
+def kept_objects(session: CDPSession, texts: list[str]) -> dict[str, int]:
+    """The number of live objects, lines and units of text: the editor keeps the height of every drawn line."""
     lines, units = sum(text.count("\n") for text in texts), sum(map(len, texts))
     return {"objects": live_objects(session), "lines": lines, "units": units}
 
 
 def heap_of_a_new_page(page: Page, session: CDPSession) -> float:
-    """What the same texts take in a page that has just opened them, has run little of its code and drawn few lines."""
+    """The heap of a page that has just opened the same texts: little code has run and few lines are drawn."""
     page.get_by_role("button", name="Pause all").click()
     page.reload()
     expect(page.locator(".cm-content[contenteditable=true]")).to_have_count(3, timeout=OPENS_MS)
@@ -124,7 +129,7 @@ def heap_of_a_new_page(page: Page, session: CDPSession) -> float:
 
 
 def heap_series(page: Page, session: CDPSession, until: float) -> list[float]:
-    """The heap now, every minute and at `until`, while the drafts are written."""
+    """The heap now, after each minute and at `until`, while the drafts are written."""
     series = [heap_mb(session)]
     while (left := until - time.monotonic()) > 0:
         page.wait_for_timeout(min(60, left) * 1_000)
@@ -150,7 +155,7 @@ def main(minutes: float) -> None:
         drafts = [draft["id"] for draft in story["drafts"]]
         session = context.new_cdp_session(desk.page)
         found = measure(desk, session, lambda: [server.text(draft) for draft in drafts], minutes)
-        # Before the server stops: a busy machine may take too long for that, and half an hour would be lost.
+        # Printed before the server stops: on a busy machine stopping may fail, and half an hour would be lost.
         print(json.dumps({"words": WORDS, "minutes": minutes, **found}), flush=True)
         browser.close()
 

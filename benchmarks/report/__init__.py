@@ -1,0 +1,1 @@
+"""From the record to docs/performance.md: targets, tables and pictures."""
