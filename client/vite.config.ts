@@ -2,7 +2,7 @@ import { svelte } from "@sveltejs/vite-plugin-svelte"
 import { defineConfig } from "vitest/config"
 import { stamp } from "./build/stamp.ts"
 
-// Fixed names and no timestamps: what is built is committed, and must come out the same byte for byte.
+// Fixed names and no timestamps: the build is committed, so the same sources must give the same bytes.
 export default defineConfig({
   base: "./",
   publicDir: "public",
@@ -15,7 +15,7 @@ export default defineConfig({
     modulePreload: false,
     assetsInlineLimit: 0,
     cssCodeSplit: false,
-    // Their licences ask to be passed on.
+    // The libraries' licences must be passed on.
     license: { fileName: "third-party-licenses.md" },
     chunkSizeWarningLimit: 1024,
     rolldownOptions: {

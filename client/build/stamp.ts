@@ -1,14 +1,14 @@
-/** Writes `build.json`: a hash over everything the page is built from, which a test recomputes without Node. */
+/** Build stamp: writes `build.json`, a hash over all sources of the page, which a test recomputes without Node. */
 
 import { createHash } from "node:crypto"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Plugin } from "vite"
 
-/** Relative to `client/`; folders count with all that is in them. */
+/** The sources, relative to `client/`. A folder stands for every file in it. */
 export const SOURCES = ["build", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"]
 
-/** SHA-256 over "path\0size\0content" of every source file, in the order of their paths' code units. */
+/** Return the SHA-256 over "path\0size\0content" of every source file, in the order of their paths' code units. */
 export function sourceHash(root: string): string {
   const hash = createHash("sha256")
   for (const path of SOURCES.flatMap((source) => filesUnder(root, source)).sort()) {
@@ -25,6 +25,7 @@ function filesUnder(root: string, source: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1).replaceAll("\\", "/"))
 }
 
+/** Return the Vite plugin that adds `build.json` to the build. */
 export function stamp(): Plugin {
   return {
     name: "storygen-stamp",

@@ -1,5 +1,5 @@
-// Writes tests/vectors/changes.json: what CodeMirror's own ChangeSet makes of seeded random changes.
-// The server's port of that algebra and the page's tests read the same file; its format is in the README beside it.
+// Vectors: writes tests/vectors/changes.json, the results of CodeMirror's own ChangeSet for seeded random changes.
+// The tests of the server's algebra and the tests of the page read this file; the README beside it describes its format.
 //
 //   node client/scripts/make-vectors.mjs        (after `npm ci` in client/)
 
@@ -29,7 +29,7 @@ function splitsPair(text, at) {
   return /[\uDC00-\uDFFF]/.test(text[at] ?? "");
 }
 
-// An offset that is not inside a surrogate pair: the server refuses changes that split one.
+// Return an offset outside surrogate pairs, because the server refuses changes that split a pair.
 function randomOffset(text, from = 0) {
   const at = from + random(text.length - from + 1);
   return at > from && splitsPair(text, at) ? at - 1 : at;
@@ -80,8 +80,8 @@ function chain(text, clients) {
   return { updates, text };
 }
 
-// `updates` of one client moved over what was accepted since, one accepted update after the other. The collab
-// package's rebaseUpdates maps over their composition, which can come out otherwise (docs/decisions/0002).
+// Rebase one client's `updates` over the accepted updates, one at a time. The collab package's rebaseUpdates rebases
+// over their composition, which can give another result (docs/decisions/0002).
 function rebase(updates, over) {
   let pending = [...updates];
   for (const accepted of over) {
@@ -99,7 +99,7 @@ function rebase(updates, over) {
   return pending;
 }
 
-// A client has made `updates`; meanwhile `over` was accepted, the first few of his own among it.
+// A client has made `updates`. Meanwhile the updates in `over` were accepted, including the client's first ones.
 function rebaseVector() {
   const text = randomText(10);
   const own = chain(text, Array(1 + random(4)).fill("me"));

@@ -1,4 +1,4 @@
-/** Starts the page: opens the journal, then mounts the app. */
+/** Entry point: opens the journal, then mounts the app. */
 
 import { mount } from "svelte"
 import "./fonts.css"
@@ -10,7 +10,7 @@ import { openJournal } from "./sync/journal.ts"
 
 const target = document.getElementById("app")
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="style-nonce"]')?.content
-if (!target || nonce === undefined) throw new Error("The page lacks its #app or its style-nonce")
+if (!target || nonce === undefined) throw new Error("The page has no #app element or no style-nonce.")
 
 const desk = new Desk(await openJournal(), nonce)
 mount(App, { target, props: { desk, theme: new ThemeChoice() } })

@@ -1,4 +1,4 @@
-"""Asks axe-core, a dev dependency of client/, what of a page bars people who don't see or use it as most do."""
+"""Accessibility: the rules of axe-core, a development dependency of client/, that a page breaks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUN = """async rules => (await axe.run(document, {
 
 
 def violations(page: Page) -> list[dict[str, Any]]:
-    """Each rule that is broken, and where. The script is evaluated: the page's policy bars adding it."""
+    """Return each broken rule and its places. The script is evaluated, because the page's policy forbids adding it."""
     if page.evaluate("typeof axe") == "undefined":
         page.evaluate(AXE.read_text("utf-8"))
     found: list[dict[str, Any]] = page.evaluate(RUN, EVERYTHING)

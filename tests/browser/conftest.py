@@ -1,4 +1,4 @@
-"""One server, one network and one Chromium for all browser tests; a fresh browser profile for each."""
+"""Fixtures: one server, one network and one Chromium for all browser tests, and a new browser profile for each test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.app.server import AppServer
 from tests.browser.desks import Desks, pages_of_one_person, server_behind
 from tests.rig.fault_proxy import FaultProxy
 
-# The system's Chromium; without one, the browser that came with Playwright.
+# The system's Chromium, or else the browser that came with Playwright.
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
     "--headless",
@@ -28,7 +28,7 @@ FLAGS = [
 
 @pytest.fixture(autouse=True)
 def no_process_outlives_its_test() -> None:
-    """The browser starts and ends its own processes as it likes; that none outlives the run is checked all the same."""
+    """Skip the check after each test: the browser has processes of its own. The check after the run stays."""
 
 
 @pytest.fixture(scope="package")

@@ -1,17 +1,17 @@
-"""The page in a browser, as a writer uses it: what the tests click, type and read.
+"""Desk page: drives the page in a browser as a writer does.
 
-Owns the selectors, so that the tests don't. Whatever the page logs as an error is kept in `complaints`.
+Owns the selectors. Collects every error that the page logs in `complaints`. Knows nothing of the server.
 """
 
 from __future__ import annotations
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
-# CodeMirror draws what is on screen; a screen this high shows the texts of these tests whole.
+# CodeMirror draws only the visible text. A screen of this height shows the whole texts of these tests.
 TALL = 20_000
 PATIENCE_MS = 20_000
 
-# The text as drawn, the writing head left out.
+# Returns the drawn text without the writing head.
 READ = """() => [...document.querySelectorAll('.cm-line')].map(line => line.textContent).join('\\n')"""
 WHERE = """([words, after]) => {
   const walker = document.createTreeWalker(document.querySelector('.cm-content'), NodeFilter.SHOW_TEXT)
@@ -21,7 +21,7 @@ WHERE = """([words, after]) => {
     const range = document.createRange()
     range.setStart(walker.currentNode, at)
     range.setEnd(walker.currentNode, at + words.length)
-    // The reader may be at the end, which grows; a click above the sheet would be a click on something else.
+    // The view may follow the end. A click outside the sheet would hit another element, so scroll there first.
     const sheet = document.querySelector('.cm-scroller').getBoundingClientRect()
     const line = range.getBoundingClientRect()
     const isSeen = line.top >= sheet.top && line.bottom <= sheet.bottom
@@ -42,6 +42,8 @@ WATCH_POLICY = """addEventListener('securitypolicyviolation', event =>
 
 
 class DeskPage:
+    """One page, and the steps that a writer takes on it."""
+
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.address = page, address
         self.complaints: list[str] = []
@@ -51,7 +53,7 @@ class DeskPage:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _console(self, message: ConsoleMessage) -> None:
-        # A cut network makes the browser itself complain; that is what such a test is about.
+        # The browser itself logs an error when a test cuts the network.
         if message.type == "error" and "net::ERR" not in message.text:
             self.complaints.append(message.text)
 
@@ -65,12 +67,12 @@ class DeskPage:
 
     @property
     def saved(self) -> Locator:
-        """The bar's reading of what has reached the server."""
+        """The bar's reading of unsaved changes and the connection."""
         return self.page.locator(".saved")
 
     @property
     def doing(self) -> Locator:
-        """What the sheet's head says of the draft."""
+        """The draft's state in the sheet's head."""
         return self.page.locator(".doing")
 
     def open(self, story: str = "") -> None:
@@ -83,10 +85,10 @@ class DeskPage:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def choose_models(self, *names: str) -> None:
-        """On the empty desk: these write, and no others."""
+        """On the empty desk, choose exactly these models."""
         chips = self.page.get_by_role("group", name="Models").locator("label")
         expect(chips.first).to_be_visible()
-        # The last one chosen can't be taken away, so others are added first.
+        # The last chosen model cannot be removed, so the wanted models are added first.
         for wanted in (True, False):
             for chip in chips.all():
                 box = chip.locator("input")
@@ -98,7 +100,7 @@ class DeskPage:
         expect(self.button("Pause")).to_be_visible()
 
     def pause(self) -> None:
-        """Pauses and waits until everything is confirmed."""
+        """Pause, and wait until every change is confirmed."""
         self.button("Pause").click()
         expect(self.button("Start")).to_be_visible()
         self.wait_until_saved()
@@ -107,26 +109,26 @@ class DeskPage:
         expect(self.saved).to_have_text("Saved", timeout=PATIENCE_MS)
 
     def wait_for_words(self, count: int = 5) -> None:
-        """Waits until the model has written `count` more words, as far as they are on screen."""
+        """Wait until the model has written `count` more words on screen."""
         before = len(self.text().split())
         self.page.wait_for_function(
             f"goal => ({READ})().split(/\\s+/).filter(Boolean).length >= goal", arg=before + count
         )
 
     def type(self, text: str) -> None:
-        """Types where the caret is, key by key."""
+        """Type at the caret, key by key."""
         self.page.keyboard.type(text, delay=15)
 
     def tab_to(self, target: Locator) -> None:
-        """Goes on with the tabulator until the keyboard is there."""
+        """Press Tab until `target` has the keyboard focus."""
         for _ in range(60):
             if target.evaluate("element => element === document.activeElement"):
                 return
             self.page.keyboard.press("Tab")
-        raise AssertionError(f"the tabulator never reaches {target}")
+        raise AssertionError(f"Tab never reaches {target}.")
 
     def caret_to(self, words: str, after: bool = True) -> None:
-        """Clicks right behind (or before) the first place where `words` stand on screen."""
+        """Click right after (or before) the first occurrence of `words` on screen."""
         x, y = self.page.evaluate(WHERE, [words, after])
         self.page.mouse.click(x, y)
 
@@ -138,12 +140,12 @@ class DeskPage:
         self.page.evaluate(PASTE, text)
 
     def text(self) -> str:
-        """What is drawn of the text."""
+        """Return the drawn text."""
         text: str = self.page.evaluate(READ)
         return text
 
     def whole_text(self, expected: str) -> str:
-        """The whole text, once it is as expected or patience is at its end."""
+        """Wait until the whole text is as expected, and return it. Raises TimeoutError if it does not become so."""
         width = (self.page.viewport_size or {"width": 1280})["width"]
         self.page.set_viewport_size({"width": width, "height": TALL})
         self.page.wait_for_function(f"expected => ({READ})() === expected", arg=expected)

@@ -1,4 +1,4 @@
-"""The pages of one person, in one browser profile, and the network and server behind them."""
+"""Desks: the pages of one person in one browser profile, and the network and server behind them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.rig.fault_proxy import FaultProxy
 
 @dataclass
 class Desks:
-    """Pages of one person, in one browser profile."""
+    """The pages of one person in one browser profile."""
 
     app: AppServer
     network: FaultProxy
     context: BrowserContext
-    writer: str = "Fake"  # the model that writes, where a state does not need another
+    writer: str = "Fake"  # the model that writes, unless a state needs another
     pages: list[DeskPage] = field(default_factory=list)
 
     def open(self, story: str = "") -> DeskPage:
@@ -35,19 +35,19 @@ class Desks:
         return desk
 
     def story(self, **request: Any) -> tuple[str, str]:
-        """A new story and its draft. Models: `Fake instant`, or `Fake`, at about 30 tokens a second."""
+        """Create a story; return its id and its draft's id. `Fake` writes about 30 tokens a second."""
         made = create_story(self.app.port, self.app.cookie, **request)
         return made["id"], made["drafts"][0]["id"]
 
     def server_text(self, draft: str) -> str:
-        """The text as the server has it, in UTF-8's idea of characters."""
+        """Return the server's text, with surrogate pairs joined to characters."""
         text: str = json.loads(json.dumps(self.app.text(draft)))
         return text
 
 
 @contextmanager
 def server_behind(network: FaultProxy, data: Path, **options: Any) -> Iterator[AppServer]:
-    """A server, as `running_server` makes it, which takes the network's end for its public address."""
+    """Run a server whose public address is the network's end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORYGEN_PUBLIC_ORIGIN", f"http://127.0.0.1:{network.port}")
         with running_server(data, "eventlet", **options) as server:
@@ -59,7 +59,7 @@ def server_behind(network: FaultProxy, data: Path, **options: Any) -> Iterator[A
 def pages_of_one_person(
     app: AppServer, network: FaultProxy, browser: Browser, writer: str = "Fake", **context: Any
 ) -> Iterator[Desks]:
-    """No page may have complained when it ends; the network is whole again then."""
+    """Open a browser profile for one person. At the end the network is healed, and no page may have logged an error."""
     profile = browser.new_context(**context)
     name, _, value = app.cookie.partition("=")
     profile.add_cookies([{"name": name, "value": value, "url": f"http://127.0.0.1:{network.port}"}])

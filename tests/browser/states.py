@@ -1,6 +1,7 @@
-"""Every state of the page, each brought about with the fake models: for the tests and for the pictures.
+"""States: every state of the page, reached with the fake models, for the tests and the screenshots.
 
-A function gets the pages of one person and answers the page in that state, where it stays until the network is healed.
+Each function takes the pages of one person and returns a page in its state. The state lasts until the network is
+healed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ BEGINNING = (
     "Once upon a time, in a village by the sea, there lived a lighthouse keeper who never slept on the night of the"
     " first storm.\n\nSuddenly the green dragon sneezed, and every window in the tower rang like a bell."
 )
-WRITES_MS = 120_000  # what a real model may take for a short story
+WRITES_MS = 120_000  # the most time a real model needs for a short story
 SHORT_PREMISE = "A lighthouse keeper finds a letter in a bottle. Tell it in five sentences."
 LETTER = "The letter had been in the drawer for forty years before anyone thought to"
 State = Callable[[Desks], DeskPage]
 
 
-def says(desk: DeskPage, words: str, patience_ms: int = PATIENCE_MS) -> DeskPage:
+def wait_for_state(desk: DeskPage, words: str, patience_ms: int = PATIENCE_MS) -> DeskPage:
     expect(desk.doing.first).to_contain_text(words, timeout=patience_ms)
     return desk
 
@@ -54,7 +55,7 @@ def openings_asked(desks: Desks) -> DeskPage:
 def writing(desks: Desks) -> DeskPage:
     desk = started(desks)
     desk.wait_for_words(20)
-    return says(desk, "tok/s")
+    return wait_for_state(desk, "tok/s")
 
 
 def held(desks: Desks) -> DeskPage:
@@ -63,7 +64,7 @@ def held(desks: Desks) -> DeskPage:
     desk.caret_to_end()
     for key in " The keeper did not turn round":
         desk.page.keyboard.press(key)
-    says(desk, "waits while you write")
+    wait_for_state(desk, "waiting while you write")
     desks.network.strike(BLACK_HOLE)
     return desk
 
@@ -72,13 +73,13 @@ def engine_restarting(desks: Desks) -> DeskPage:
     desk = started(desks)
     desk.wait_for_words()
     desks.app.engine().kill()
-    says(desk, "The engine is starting")
+    wait_for_state(desk, "The engine is starting")
     desks.network.strike(BLACK_HOLE)
     return desk
 
 
 def loading(desks: Desks) -> DeskPage:
-    """Only once for a server: then the model is loaded."""
+    """Works once per server, because the model is loaded afterwards."""
     story, _ = desks.story(prompt=BEGINNING, model="Fake slow-load")
     desk = desks.open(story)
     desk.button("Start").click()
@@ -93,7 +94,7 @@ def waiting_for_a_turn(desks: Desks) -> DeskPage:
     engine = desks.app.engine()
     engine.suspend()
     try:
-        says(desk, "waits for its turn")
+        wait_for_state(desk, "waiting for its turn")
         desks.network.strike(BLACK_HOLE)
     finally:
         engine.resume()
@@ -101,7 +102,7 @@ def waiting_for_a_turn(desks: Desks) -> DeskPage:
 
 
 def limit_reached(desks: Desks) -> DeskPage:
-    """Of two openings."""
+    """Both of two openings are paused at their limit."""
     desk = empty(desks)
     desk.page.locator("textarea").fill(LETTER)
     desk.choose_models(desks.writer)
@@ -112,20 +113,20 @@ def limit_reached(desks: Desks) -> DeskPage:
 
 
 def ended(desks: Desks) -> DeskPage:
-    """It may end at once: whether it starts is not looked at."""
+    """The story may end at once, so the test does not wait for the start."""
     model = "Fake instant" if desks.writer == "Fake" else desks.writer
     sampling = {"stop_at_end": True, "seed": 3}
     story, _ = desks.story(mode="prompt", prompt=SHORT_PREMISE, model=model, sampling=sampling)
     desk = desks.open(story)
     desk.button("Start").click()
-    return says(desk, "ended the story", WRITES_MS)
+    return wait_for_state(desk, "ended the story", WRITES_MS)
 
 
 def failed(desks: Desks) -> DeskPage:
-    """Of a model that takes over from one that does not fail."""
+    """The failing model continues a story by another model."""
     desk = writing(desks)
     desk.pause()
-    desk.page.get_by_role("combobox", name="Model that writes").select_option("Fake raises-1")
+    desk.page.get_by_role("combobox", name="Model").select_option("Fake raises-1")
     desk.button("Start").click()
     expect(desk.page.get_by_role("alert")).to_be_visible()
     expect(desk.button("Try again")).to_be_visible()
@@ -144,20 +145,20 @@ def offline(desks: Desks) -> DeskPage:
 
 
 def outdated(desks: Desks) -> DeskPage:
-    """A page that speaks a protocol of yesterday."""
+    """The page speaks an older protocol than the server."""
 
-    def yesterday(route: Route) -> None:
+    def with_old_protocol(route: Route) -> None:
         response = route.fetch()
         route.fulfill(response=response, body=re.sub(r"auth:\{protocol:\d+\}", "auth:{protocol:0}", response.text()))
 
-    desks.context.route("**/app.js*", yesterday)
+    desks.context.route("**/app.js*", with_old_protocol)
     desk = desks.open()
     expect(desk.button("Reload the page")).to_be_visible()
     return desk
 
 
 def text_recovered(desks: Desks) -> DeskPage:
-    """What was written offline while the story went so far that it can't be put in its place any more."""
+    """Text was typed offline, and the story has changed too much since to merge it."""
     story, draft = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     desks.network.cut()
@@ -172,7 +173,7 @@ def text_recovered(desks: Desks) -> DeskPage:
 
 
 def edit_often(desks: Desks, draft: str) -> None:
-    """More changes than the log is asked to go back; the text stays as it is."""
+    """Make more changes than the server rebases over. The text stays the same."""
     with desks.app.page(draft) as other:
         same_again = {"changes": [len(other.text) - 1, [1, other.text[-1]]]}
         for _ in range(6):
@@ -182,13 +183,13 @@ def edit_often(desks: Desks, draft: str) -> None:
 
 
 def gone(desks: Desks) -> DeskPage:
-    """Deleted elsewhere while it is open here."""
+    """The draft is deleted while the page shows it."""
     story, _ = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     ask(desks.app.port, "DELETE", f"/api/stories/{story}", Cookie=desks.app.cookie)
     desks.network.cut()
     desks.network.heal()
-    expect(desk.page.get_by_role("link", name="To the desk")).to_be_visible(timeout=PATIENCE_MS)
+    expect(desk.page.get_by_role("link", name="Back to the start page")).to_be_visible(timeout=PATIENCE_MS)
     return desk
 
 
@@ -221,7 +222,7 @@ def keys(desks: Desks) -> DeskPage:
     desk = finding(desks)
     desk.page.keyboard.press("Escape")
     desk.page.keyboard.press("Control+/")
-    expect(desk.page.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(desk.page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     return desk
 
 
@@ -239,7 +240,7 @@ def library(desks: Desks) -> DeskPage:
     return desk
 
 
-# What ends the engine comes last: the others need not wait for it.
+# The states that stop the engine come last, so that no other state waits for its restart.
 STATES: tuple[State, ...] = (
     empty,
     openings_asked,

@@ -1,4 +1,4 @@
-"""What can be told to the desk by keys alone: commands, find and replace, the tape, continuing from the caret."""
+"""Commands: keyboard shortcuts, find and replace, the tape, and continuing from the caret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.browser.desks import Desks
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
 
-def test_the_whole_job_by_keyboard_alone(desks: Desks) -> None:
+def test_a_story_is_written_by_keyboard_alone(desks: Desks) -> None:
     desk = desks.open()
     page = desk.page
     desk.type("Once upon a time")
@@ -57,10 +57,10 @@ def test_the_whole_job_by_keyboard_alone(desks: Desks) -> None:
     expect(page.get_by_role("dialog", name="Library")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("Control+/")
-    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Continue from here")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_contain_text("Continue from here")
 
 
-def test_find_and_replace_reaches_all_of_a_long_text_and_can_be_undone(desks: Desks) -> None:
+def test_find_and_replace_covers_a_long_text_and_can_be_undone(desks: Desks) -> None:
     lines = "\n".join(f"Line {line}: the keeper slept." for line in range(400))
     story, draft = desks.story(prompt=lines)
     desk = desks.open(story)
@@ -80,7 +80,7 @@ def test_find_and_replace_reaches_all_of_a_long_text_and_can_be_undone(desks: De
     assert desks.server_text(draft) == lines
 
 
-def test_continue_from_here_keeps_what_follows(desks: Desks) -> None:
+def test_continue_from_here_keeps_the_text_after_the_caret(desks: Desks) -> None:
     story, draft = desks.story(prompt="It was a dark night. Nobody came.")
     desk = desks.open(story)
     desk.caret_to("dark night.")
@@ -98,10 +98,10 @@ def test_continue_from_here_keeps_what_follows(desks: Desks) -> None:
     assert desk.whole_text(kept) == kept
 
 
-def test_the_tape_leads_to_its_place(desks: Desks) -> None:
+def test_the_tape_moves_the_caret_to_a_position(desks: Desks) -> None:
     story, _ = desks.story(prompt="\n".join(f"Line {line}." for line in range(300)))
     desk = desks.open(story)
-    tape = desk.page.get_by_role("slider", name="Place in the text")
+    tape = desk.page.get_by_role("slider", name="Position in the text")
     tape.focus()
     desk.page.keyboard.press("Home")
     expect(desk.text_field.get_by_text("Line 0.", exact=True)).to_be_in_viewport()
@@ -111,7 +111,7 @@ def test_the_tape_leads_to_its_place(desks: Desks) -> None:
     expect(desk.text_field).to_be_focused()
 
 
-def test_the_tape_says_who_wrote_when_and_leads_there(desks: Desks) -> None:
+def test_the_tape_shows_author_and_time_and_moves_the_caret(desks: Desks) -> None:
     story, _ = desks.story(prompt="It was a dark night. " * 3)
     desk = desks.open(story)
     desk.start()
@@ -120,7 +120,7 @@ def test_the_tape_says_who_wrote_when_and_leads_there(desks: Desks) -> None:
     desk.caret_to_end()
     desk.type(" Nobody came.")
     desk.wait_until_saved()
-    tape, told = desk.page.get_by_role("slider", name="Place in the text"), desk.page.locator(".tape + p")
+    tape, told = desk.page.get_by_role("slider", name="Position in the text"), desk.page.locator(".tape + p")
     mine = tape.locator(".stroke.mine")
     expect(tape.locator(".stroke").last).to_contain_class("mine")
     mine.first.hover()
@@ -137,17 +137,17 @@ def test_the_tape_says_who_wrote_when_and_leads_there(desks: Desks) -> None:
     expect(tape).to_have_attribute("aria-valuetext", "0 %: you, at the beginning")
 
 
-def test_the_voice_shows_what_would_come_next(desks: Desks) -> None:
+def test_the_voice_panel_charts_the_next_word(desks: Desks) -> None:
     story, draft = desks.story()
     desk = desks.open(story)
     desk.button("Voice").click()
     words = desk.page.get_by_role("table").get_by_role("row")
     expect(words).to_have_count(8)
-    desk.button("Always the likeliest").click()
+    desk.button("Most likely").click()
     expect(words.first).to_contain_text("100 %")
     expect(words.last).to_contain_text("out")
-    desk.button("Usual").click()
-    desk.button("Lock one").click()
+    desk.button("Standard").click()
+    desk.button("Lock a seed").click()
     expect(desk.button("Unlock")).to_be_visible()
     with desks.app.page(draft) as other:
         sampling = other.opened["settings"]["sampling"]

@@ -1,4 +1,4 @@
-"""The desk around the text: from nothing to writing, controls, library, themes and narrow screens."""
+"""The desk around the text: starting a story, controls, library, themes and narrow screens."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ AT_THE_END = """() => {
 }"""
 
 
-def test_from_an_empty_desk_to_writing(desks: Desks) -> None:
+def test_an_empty_desk_starts_a_story_with_one_button(desks: Desks) -> None:
     desk = desks.open()
     page = desk.page
     desk.choose_models("Fake")
-    # Nothing written: it begins with the first of those to try.
+    # The user has written no beginning, so the story begins with the first example.
     desk.button("Start writing").click()
     expect(desk.button("Pause")).to_be_visible()
     desk.wait_for_words()
@@ -31,14 +31,14 @@ def test_from_an_empty_desk_to_writing(desks: Desks) -> None:
     expect(desk.button("Start")).to_be_visible()
 
 
-def test_a_prompt_stays_in_sight_and_can_be_changed(desks: Desks) -> None:
+def test_a_premise_stays_visible_and_can_be_changed(desks: Desks) -> None:
     desk = desks.open()
     page = desk.page
     page.get_by_text("Writing prompt", exact=True).click()
     page.get_by_role("textbox", name="Writing prompt").fill("A dragon asks for work.")
     desk.choose_models("Fake")
     desk.button("Start writing").click()
-    premise = page.get_by_role("textbox", name="Premise, always in the model's mind")
+    premise = page.get_by_role("textbox", name="Premise, always visible to the model")
     expect(premise).to_have_value("A dragon asks for work.")
     premise.fill("A dragon asks for a rest.")
     premise.blur()
@@ -46,46 +46,46 @@ def test_a_prompt_stays_in_sight_and_can_be_changed(desks: Desks) -> None:
     expect(premise).to_have_value("A dragon asks for a rest.")
 
 
-def test_sampling_takes_effect_at_once_and_stays(desks: Desks) -> None:
+def test_sampling_parameters_are_stored_at_once(desks: Desks) -> None:
     story, draft = desks.story()
     desk = desks.open(story)
     desk.button("Voice").click()
     desk.page.get_by_role("slider", name="Daring").fill("0.3")
     desk.page.get_by_role("textbox", name="Seed").fill("42")
     desk.page.get_by_role("checkbox", name="Let the model end the story").check()
-    expect(desk.page.get_by_role("textbox", name="At least, in tokens")).to_be_enabled()
+    expect(desk.page.get_by_role("textbox", name="Minimum length in tokens")).to_be_enabled()
     with desks.app.page(draft) as other:
         sampling = other.opened["settings"]["sampling"]
     assert (sampling["temperature"], sampling["seed"], sampling["stop_at_end"]) == (0.3, 42, True)
 
 
-def test_everything_about_the_voice_can_be_reset(desks: Desks) -> None:
+def test_all_sampling_parameters_can_be_reset(desks: Desks) -> None:
     story, draft = desks.story(
         sampling={"temperature": 0.3, "seed": 42, "banned_words": ["dragon"], "dry_multiplier": 1}
     )
     desk = desks.open(story)
     desk.button("Voice").click()
-    desk.page.get_by_role("complementary").get_by_text("More", exact=True).click()
-    banned = desk.page.get_by_role("textbox", name="Words it must not use")
+    desk.page.get_by_role("complementary").get_by_text("More settings", exact=True).click()
+    banned = desk.page.get_by_role("textbox", name="Banned words")
     expect(banned).to_have_value("dragon")
     banned.fill("dragon, old  king ,")
     banned.blur()
     expect(banned).to_have_value("dragon, old  king")
-    desk.button("Reset everything").click()
+    desk.button("Reset all settings").click()
     expect(banned).to_have_value("")
     with desks.app.page(draft) as other:
         assert other.opened["settings"]["sampling"] == SamplingParams().to_json()
 
 
-def test_the_pace_is_every_sheets(desks: Desks) -> None:
+def test_the_pace_is_stored(desks: Desks) -> None:
     story, _ = desks.story(sampling={"pace": 77})
     desk = desks.open(story)
     pace = desk.page.get_by_role("combobox", name="Pace")
     expect(pace).to_have_value("77")
-    pace.select_option("60, as one thinks")
+    pace.select_option("60, thinking speed")
     desk.page.reload()
     expect(pace).to_have_value("60")
-    pace.select_option("as fast as it can")
+    pace.select_option("as fast as possible")
     desk.page.reload()
     expect(pace).to_have_value("")
 
@@ -100,22 +100,22 @@ def test_each_paragraph_runs_in_its_own_direction(desks: Desks) -> None:
     box, paper = desk.page.locator(".cm-cursor").bounding_box(), desk.text_field.bounding_box()
     assert box is not None
     assert paper is not None
-    assert paper["x"] + 100 < box["x"] < paper["x"] + paper["width"] - 100, "to the left of what stands at the right"
+    assert paper["x"] + 100 < box["x"] < paper["x"] + paper["width"] - 100, "the caret is left of the text"
 
 
-def test_another_model_goes_on(desks: Desks) -> None:
+def test_another_model_continues_the_story(desks: Desks) -> None:
     story, _ = desks.story()
     desk = desks.open(story)
     desk.start()
     desk.wait_for_words()
-    desk.page.get_by_role("combobox", name="Model that writes").select_option("Fake instant")
+    desk.page.get_by_role("combobox", name="Model").select_option("Fake instant")
     desk.page.wait_for_function(
         "() => new Set([...document.querySelectorAll('.by-model')].map(part => part.className)).size > 1"
     )
     desk.pause()
 
 
-def test_the_end_stays_in_sight_when_the_window_changes(desks: Desks) -> None:
+def test_the_end_stays_visible_when_the_window_is_resized(desks: Desks) -> None:
     story, _ = desks.story(prompt="The keeper of the light went down to the sea. " * 40)
     desk = desks.open(story)
     desk.page.set_viewport_size({"width": 360, "height": 640})
@@ -123,7 +123,7 @@ def test_the_end_stays_in_sight_when_the_window_changes(desks: Desks) -> None:
     desk.page.wait_for_function(AT_THE_END)
 
 
-def test_undo_model_keeps_what_it_takes_out(desks: Desks) -> None:
+def test_undo_model_keeps_the_removed_text(desks: Desks) -> None:
     story, draft = desks.story(prompt="It begins.")
     desk = desks.open(story)
     desk.start()
@@ -157,7 +157,7 @@ def test_the_library_renames_and_deletes(desks: Desks) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_nothing_is_wider_than_the_screen(desks: Desks, width: int, scheme: str) -> None:
+def test_the_page_is_not_wider_than_the_screen(desks: Desks, width: int, scheme: str) -> None:
     story, _ = desks.story(prompt="Once upon a time, in a village by the sea " * 4)
     desk = desks.open()
     desk.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
@@ -168,7 +168,7 @@ def test_nothing_is_wider_than_the_screen(desks: Desks, width: int, scheme: str)
         assert wide <= width
 
 
-def test_the_view_follows_the_end_only_while_the_reader_is_there(desks: Desks) -> None:
+def test_the_view_follows_the_end_only_while_the_reader_is_at_the_end(desks: Desks) -> None:
     story, _ = desks.story(prompt="\n".join(f"Line {line}." for line in range(60)))
     desk = desks.open(story)
     desk.start()
@@ -189,7 +189,7 @@ def test_the_view_follows_the_end_only_while_the_reader_is_there(desks: Desks) -
     desk.pause()
 
 
-def test_a_story_of_somebody_else_is_not_found_and_there_is_a_way_on(desks: Desks) -> None:
+def test_an_unknown_story_shows_an_alert_and_the_empty_desk(desks: Desks) -> None:
     desk = desks.open()
     desk.page.goto(f"{desk.address}/#/story/{'0' * 32}")
     expect(desk.page.get_by_role("alert")).to_be_visible()

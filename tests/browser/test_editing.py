@@ -1,4 +1,4 @@
-"""Writing into the text while the model writes it, in a real browser: every character stays, and all agree."""
+"""Editing the text during a run: every typed character stays, and the server and all pages agree."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ BEGINNING = "Once upon a time there was a lighthouse.\nIts keeper never slept."
 
 
 def agree(desks: Desks, draft: str, *pages: DeskPage) -> str:
-    """The text that the server and every page hold. All must be quiet."""
+    """Return the text that the server and every page hold. No page may be changing it."""
     text = desks.server_text(draft)
     for page in pages:
         assert page.whole_text(text) == text
     return text
 
 
-def test_typing_in_the_middle_and_at_the_end(desks: Desks) -> None:
+def test_text_typed_in_the_middle_and_at_the_end_stays(desks: Desks) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     desk.start()
@@ -44,7 +44,7 @@ def test_typing_in_the_middle_and_at_the_end(desks: Desks) -> None:
     assert after.split()
 
 
-def test_deleting_a_paragraph(desks: Desks) -> None:
+def test_a_paragraph_is_deleted_during_a_run(desks: Desks) -> None:
     story, draft = desks.story(prompt=f"First.\nSecond goes.\n{BEGINNING}")
     desk = desks.open(story)
     desk.start()
@@ -58,7 +58,7 @@ def test_deleting_a_paragraph(desks: Desks) -> None:
     assert agree(desks, draft, desk).startswith(f"First.\n{BEGINNING}")
 
 
-def test_pasting_two_thousand_words(desks: Desks) -> None:
+def test_two_thousand_words_are_pasted_during_a_run(desks: Desks) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     desk.start()
@@ -73,7 +73,7 @@ def test_pasting_two_thousand_words(desks: Desks) -> None:
     assert agree(desks, draft, desk).startswith("Once upon" + pasted.replace("\r\n", "\n") + " a time")
 
 
-def test_emoji(desks: Desks) -> None:
+def test_emoji_are_edited_as_whole_characters(desks: Desks) -> None:
     story, draft = desks.story(prompt="🐉🐉 sleeps.")
     desk = desks.open(story)
     desk.start()
@@ -88,7 +88,7 @@ def test_emoji(desks: Desks) -> None:
 
 
 @pytest.mark.parametrize("place", ["middle", "end"])
-def test_composing_with_an_input_method(desks: Desks, place: str) -> None:
+def test_text_composed_with_an_input_method_is_inserted_once(desks: Desks, place: str) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     desk.start()
@@ -120,7 +120,7 @@ def written_by_people(desks: Desks, draft: str) -> str:
         return "".join(page.text[start:end] for start, end, (_, author) in parts if author == "user")
 
 
-def test_two_pages_on_a_slow_network(desks: Desks) -> None:
+def test_two_pages_agree_on_a_slow_network(desks: Desks) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     first, second = desks.open(story), desks.open(story)
     desks.network.strike(Fault(latency=0.3))
@@ -139,11 +139,11 @@ def test_two_pages_on_a_slow_network(desks: Desks) -> None:
     first.pause()
     second.wait_until_saved()
     text = agree(desks, draft, first, second)
-    # Two who type at the same place at once may come between each other's letters; none is lost, none doubled.
+    # Letters typed at one place by two people may interleave, but none is lost and none is doubled.
     assert sorted(written_by_people(desks, draft)) == sorted(BEGINNING + "".join(typed)), text
 
 
-def test_what_was_written_offline_survives_the_page(desks: Desks) -> None:
+def test_offline_changes_survive_closing_the_page(desks: Desks) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     desks.network.cut()
@@ -158,7 +158,7 @@ def test_what_was_written_offline_survives_the_page(desks: Desks) -> None:
     assert agree(desks, draft, again) == BEGINNING.replace("a time", "a time long ago")
 
 
-def test_writing_goes_on_over_a_broken_network(desks: Desks) -> None:
+def test_typing_continues_across_a_broken_connection(desks: Desks) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     desk.start()
@@ -173,7 +173,7 @@ def test_writing_goes_on_over_a_broken_network(desks: Desks) -> None:
     assert agree(desks, draft, desk).startswith("Once upon a time before and after there")
 
 
-def test_undo_takes_back_only_the_writers_own_edits(desks: Desks) -> None:
+def test_undo_reverts_only_the_users_own_edits(desks: Desks) -> None:
     story, draft = desks.story(prompt=BEGINNING)
     desk = desks.open(story)
     desk.start()
@@ -189,7 +189,7 @@ def test_undo_takes_back_only_the_writers_own_edits(desks: Desks) -> None:
     desk.page.keyboard.press("Control+z")
     desk.wait_until_saved()
     assert agree(desks, draft, desk) == written
-    # The word is the model's again, here and on a page that asks the server.
+    # The word is the model's again, on this page and on a page that opens the draft anew.
     other = desks.open(story)
     for page in (desk, other):
         assert page.page.locator(".by-model").first.inner_text() == model

@@ -1,4 +1,4 @@
-"""Several openings side by side, one to go on with; and the way back to the growing end."""
+"""Openings: several drafts side by side, the choice of one, and the way back to the end of the text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.browser.desks import Desks
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
 
-def test_three_openings_and_one_to_go_on_with(desks: Desks) -> None:
+def test_one_of_three_openings_is_continued(desks: Desks) -> None:
     desk = desks.open()
     page = desk.page
     page.locator("textarea").fill("Once upon a time")
@@ -21,8 +21,8 @@ def test_three_openings_and_one_to_go_on_with(desks: Desks) -> None:
     desk.button("Start writing").click()
     expect(desk.doing.filter(has_text="paused at its limit")).to_have_count(3, timeout=PATIENCE_MS)
     openings = [sheet.inner_text() for sheet in page.locator(".cm-content").all()]
-    assert len(set(openings)) == 3, "each is another story"
-    page.get_by_role("button", name="Go on with this one").nth(1).click()
+    assert len(set(openings)) == 3, "the openings differ"
+    page.get_by_role("button", name="Continue with this draft").nth(1).click()
     expect(page.locator(".cm-content")).to_have_count(1)
     expect(desk.button("Pause")).to_be_visible()
     desk.wait_for_words()
@@ -33,18 +33,18 @@ def test_three_openings_and_one_to_go_on_with(desks: Desks) -> None:
     expect(page.locator(".cm-content")).to_have_text(openings[0], use_inner_text=True)
 
 
-def test_one_opening_by_each_of_two_models_and_the_choice_is_remembered(desks: Desks) -> None:
+def test_two_models_write_one_opening_each_and_the_choice_is_remembered(desks: Desks) -> None:
     desk = desks.open()
     page = desk.page
     page.locator("textarea").fill("Once upon a time in two hands")
     desk.choose_models("Fake", "Fake instant")
-    page.get_by_role("spinbutton", name="Tokens of each opening").fill("12")
+    page.get_by_role("spinbutton", name="Tokens per opening").fill("12")
     desk.button("Start writing").click()
     expect(desk.doing.filter(has_text="paused at its limit")).to_have_count(2, timeout=PATIENCE_MS)
-    writers = page.get_by_role("combobox", name="Model that writes")
+    writers = page.get_by_role("combobox", name="Model")
     assert sorted(writer.input_value() for writer in writers.all()) == ["Fake", "Fake instant"]
     chosen = writers.nth(1).input_value()
-    page.get_by_role("button", name="Go on with this one").nth(1).click()
+    page.get_by_role("button", name="Continue with this draft").nth(1).click()
     desk.pause()
     page.goto(desk.address)
     desk.button("Library").click()
@@ -52,11 +52,11 @@ def test_one_opening_by_each_of_two_models_and_the_choice_is_remembered(desks: D
     expect(writers).to_have_count(1)
     expect(writers).to_have_value(chosen)
     desk.button("1 kept").click()
-    page.get_by_role("link", name="The story as it began").click()
+    page.get_by_role("link", name="All openings").click()
     expect(writers).to_have_count(2)
 
 
-def test_there_is_a_way_back_to_the_end(desks: Desks) -> None:
+def test_a_button_leads_back_to_the_end(desks: Desks) -> None:
     story, _ = desks.story(prompt="\n\n".join(["A line of text."] * 80))
     desk = desks.open(story)
     back = desk.button("Back to the end")

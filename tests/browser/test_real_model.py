@@ -1,4 +1,4 @@
-"""The bundled model in the page: one click from an empty desk to a story, and what is typed into it steers it."""
+"""The bundled model in the page: it writes a story from an empty desk and continues from typed text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HAS_WORDS = "count => (document.querySelector('.cm-content')?.innerText ?? '').s
 
 @pytest.fixture
 def desks(browser: Browser, tmp_path: Path) -> Iterator[Desks]:
-    """Those of a server that has torch, unlike the one of the other tests."""
+    """The pages of a server with torch; the server of the other tests has none."""
     with (
         FaultProxy(0, "browser") as network,
         server_behind(network, tmp_path, fakes="", real=True) as app,
@@ -28,7 +28,7 @@ def desks(browser: Browser, tmp_path: Path) -> Iterator[Desks]:
         yield made
 
 
-def test_a_real_model_writes_and_goes_on_from_what_is_typed(desks: Desks) -> None:
+def test_a_real_model_continues_from_typed_text(desks: Desks) -> None:
     desk = desks.open()
     desk.page.locator("textarea").fill("Once upon a time, there lived a lighthouse keeper who")
     desk.choose_models(NAME)

@@ -1,4 +1,4 @@
-"""Fingers: what they aim at is large enough, and the caret is the system's own."""
+"""Touch screens: touch targets are large enough, and the caret is the system's own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.rig.fault_proxy import FaultProxy
 pytestmark = [pytest.mark.browser, pytest.mark.app]
 
 FINGER_PX = 44
-# What can be pressed, with its label where that is what a finger meets.
+# Every control; a labelled control counts with its label.
 TARGETS = """() => [...document.querySelectorAll('button, select, summary, a.chip, label:has(input)')]
-  .filter(target => target.offsetParent && !target.closest('.tries'))
+  .filter(target => target.offsetParent && !target.closest('.examples'))
   .map(target => [target.innerText || target.ariaLabel, target.getBoundingClientRect().height])"""
 
 
-def test_what_fingers_aim_at_is_large_enough(app: AppServer, network: FaultProxy, browser: Browser) -> None:
+def test_touch_targets_are_large_enough(app: AppServer, network: FaultProxy, browser: Browser) -> None:
     phone: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     with pages_of_one_person(app, network, browser, **phone) as desks:
         desk = desks.open()

@@ -1,11 +1,11 @@
-/** Draws authorship: model text in its model's ink, for the part of the text that is on screen. */
+/** Author ink: draws model text in the colour of its model, for the part of the text on screen. */
 
 import { RangeSetBuilder } from "@codemirror/state"
 import { Decoration, type DecorationSet, type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view"
 import type { Author } from "../sync/protocol.ts"
 import { authorship } from "../sync/authorship.ts"
 
-/** The number of an author's ink, from 0; the same for the same model everywhere on the page. */
+/** Return the number of an author's ink, from 0. A model has the same ink everywhere on the page. */
 export type InkOf = (author: Author) => number
 
 const INKS = 6

@@ -1,4 +1,4 @@
-/** Right-to-left text: every paragraph runs in the direction of its own first letter. */
+/** Text direction: every paragraph runs in the direction of its first letter. */
 
 import { type Extension, Prec, RangeSetBuilder } from "@codemirror/state"
 import { Decoration, type DecorationSet, EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view"
@@ -6,7 +6,7 @@ import { Decoration, type DecorationSet, EditorView, ViewPlugin, type ViewUpdate
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/
 const byFirstLetter = Decoration.line({ attributes: { dir: "auto" } })
 
-/** Only lines that need it are marked: on all of them the browser would look for the first letter again and again. */
+/** Mark only lines with right-to-left letters: on every marked line the browser searches for the first letter. */
 function marks(view: EditorView): DecorationSet {
   const builder = new RangeSetBuilder<Decoration>()
   for (const { from, to } of view.visibleRanges) {

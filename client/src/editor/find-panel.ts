@@ -1,4 +1,6 @@
-/** Find and replace, over all of the text: the panel in the page's own style. Replacing is an edit like any other. */
+/** Find panel: find and replace in the whole text, in the page's own style.
+ *
+ * A replacement is an edit like any other. */
 
 import {
   closeSearchPanel,
@@ -73,7 +75,7 @@ function field(label: string, value: string): HTMLInputElement {
   return input
 }
 
-/** `row` says where a narrow screen shows it. */
+/** Make a button. `row` is its place on a narrow screen. */
 function button(view: EditorView, label: string, row: "close" | "step" | "with", command: Command): HTMLButtonElement {
   const made = document.createElement("button")
   made.type = "button"
@@ -88,7 +90,7 @@ function act(event: KeyboardEvent, view: EditorView, command: Command): void {
   command(view)
 }
 
-/** Which hit the selection is, of how many. */
+/** Describe the number of hits, and which of them is selected. */
 function describe(hits: readonly Hit[] | null, state: EditorState): string {
   if (!hits) return ""
   if (hits.length === 0) return "not found"

@@ -1,16 +1,17 @@
-/** Keeps the growing end in sight while the reader is there, and lets a caret at the very end ride it.
+/** Following: keeps the growing end of the text in view, and moves a caret at the end along with it.
  *
- * The reader is at the end until he scrolls up or puts the caret elsewhere, and again when he comes back. */
+ * Following ends when the reader scrolls up or puts the caret elsewhere, and begins again when the reader returns to
+ * the end. */
 
 import { EditorSelection, type EditorState, Facet, Transaction, type TransactionSpec } from "@codemirror/state"
 import { type EditorView, ViewPlugin, type ViewUpdate } from "@codemirror/view"
 
-/** How far from the end, in pixels, still counts as being there: about two lines. */
+/** The distance from the end, in pixels, that still counts as the end: about two lines. */
 const NEAR_PX = 64
-/** A scroll this soon after wheel, finger or pointer is the reader's own. */
+/** A scroll this soon after a wheel, touch or pointer event is the reader's own. */
 const INTENT_MS = 2_000
 
-/** Who wants to know when following begins or ends. */
+/** The functions that are called when following begins or ends. */
 export const followListener = Facet.define<(following: boolean) => void>()
 
 class Follow {
@@ -33,7 +34,7 @@ class Follow {
   update(update: ViewUpdate): void {
     const own = update.transactions.some((tr) => tr.selection && !tr.annotation(Transaction.remote))
     if (own) this.following = update.state.selection.main.head === update.state.doc.length
-    // A window that changed its shape, or a phone that was turned.
+    // The window has another shape, or a phone was turned.
     if (update.geometryChanged && this.following) scrollToEnd(this.view)
   }
 
@@ -46,7 +47,7 @@ class Follow {
     const near = scrollHeight - scrollTop - clientHeight < NEAR_PX
     const moved = scrollTop - this.lastTop
     this.lastTop = scrollTop
-    // What scrolls without the reader is this plugin, or a text that became shorter.
+    // Any other scroll comes from this plugin or from a text that became shorter.
     if (Date.now() - this.intent > INTENT_MS) return
     if (moved < 0) this.following = false
     else if (moved > 0 && near) this.following = true
@@ -71,7 +72,7 @@ export const follow = ViewPlugin.fromClass(Follow, {
 })
 
 export function scrollToEnd(view: EditorView): void {
-  // Measured after CodeMirror has drawn; its own scrollIntoView would stop short of the bottom padding.
+  // CodeMirror's own scrollIntoView would stop short of the padding at the bottom.
   view.requestMeasure({
     key: scrollToEnd,
     read: () => undefined,
@@ -79,9 +80,9 @@ export function scrollToEnd(view: EditorView): void {
   })
 }
 
-/** `spec`, with a collapsed caret that stands at the very end taken along to the new end. */
+/** Return `spec` such that an empty selection at the end of the text moves to the new end. */
 export function withCaretAtEnd(state: EditorState, spec: TransactionSpec, newLength: number): TransactionSpec {
   const { main } = state.selection
-  const rides = main.empty && main.head === state.doc.length && newLength !== state.doc.length
-  return rides ? { ...spec, selection: EditorSelection.cursor(newLength) } : spec
+  const moves = main.empty && main.head === state.doc.length && newLength !== state.doc.length
+  return moves ? { ...spec, selection: EditorSelection.cursor(newLength) } : spec
 }

@@ -1,13 +1,13 @@
-/** Counts where a search hits in a long text, a piece at a time, so that neither a key nor a scroll waits for it. */
+/** Hit counter: finds all hits of a search in a long text, a piece at a time, so that typing and scrolling do not wait. */
 
 import type { SearchQuery } from "@codemirror/search"
 import type { EditorState } from "@codemirror/state"
 
-/** Beyond this many hits nobody needs the number. */
+/** The search ends after this many hits. */
 export const MOST_COUNTED = 1_000
-/** Units of text searched without a break: a few milliseconds. */
+/** The units of text that are searched without a break: a few milliseconds. */
 const PIECE = 16_384
-/** While the text changes all the time, it is counted again at most this often. */
+/** The least time between two counts of a text that keeps changing. */
 const REST_MS = 1_000
 
 export interface Hit {
@@ -16,7 +16,7 @@ export interface Hit {
 }
 
 export class HitCounter {
-  /** Null while it counts for the first time. */
+  /** The hits of the last complete count; null before the first. */
   hits: readonly Hit[] | null = null
   private state: EditorState | null = null
   private query: SearchQuery | null = null
@@ -25,7 +25,7 @@ export class HitCounter {
 
   constructor(private readonly onCounted: () => void) {}
 
-  /** Counts another search from now on. */
+  /** Start counting another search. */
   search(query: SearchQuery, state: EditorState): void {
     this.stop()
     this.query = query
@@ -33,7 +33,7 @@ export class HitCounter {
     this.begin(state)
   }
 
-  /** The text changed: what is being counted is finished first. */
+  /** Count again after a change of the text, once the running count has ended. */
   changed(state: EditorState): void {
     this.state = state
     const wait = Math.max(0, this.began + REST_MS - Date.now())
@@ -55,7 +55,7 @@ export class HitCounter {
     this.timer = null
     const { query } = this
     if (!query?.search) return
-    // A hit may lie across the edge of two pieces; letters may be written in more units than in the search.
+    // A hit may cross the edge of two pieces, and may have more units than the search itself.
     const cursor = query.getCursor(state, from, Math.min(state.doc.length, from + PIECE + 4 * query.search.length))
     for (let next = cursor.next(); !next.done && hits.length < MOST_COUNTED; next = cursor.next()) {
       if (next.value.from < from + PIECE && next.value.from >= (hits.at(-1)?.to ?? 0)) hits.push(next.value)

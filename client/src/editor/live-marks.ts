@@ -1,20 +1,20 @@
-/** What the page shows inside the text while a model works on it: the writing head, and where its window begins. */
+/** Live marks: the writing head at the end of the text, and the line at which the model's window begins. */
 
 import { type EditorState, StateEffect, StateField } from "@codemirror/state"
 import { Decoration, type DecorationSet, EditorView, WidgetType } from "@codemirror/view"
 
-/** Absent: nobody writes. `held`: the model waits for the user. */
+/** `absent`: no run is active. `held`: the model is waiting. */
 export type WritingHead = "absent" | "writing" | "held"
 
 export interface LiveMarks {
   readonly head: WritingHead
-  /** Ink of the model that writes. */
+  /** The ink of the model that writes. */
   readonly ink: number
-  /** Offset at which the text the model sees begins; 0 draws nothing. */
+  /** The offset at which the model's window begins; 0 draws no line. */
   readonly window: number
 }
 
-/** Replaces the marks; `window` is then mapped through changes. */
+/** Replaces the marks. From then on `window` is mapped through changes. */
 export const setLiveMarks = StateEffect.define<LiveMarks>()
 
 const field = StateField.define<LiveMarks>({
@@ -32,7 +32,7 @@ const field = StateField.define<LiveMarks>({
 function draw(state: EditorState, { head, ink, window }: LiveMarks): DecorationSet {
   const marks = []
   const end = state.doc.length
-  // The line stands above the paragraph in which the window begins.
+  // The line is drawn above the paragraph in which the window begins.
   if (window > 0 && window < end) marks.push(windowLine.range(state.doc.lineAt(window).from))
   if (head !== "absent") marks.push(Decoration.widget({ widget: new Head(head, ink), side: 1 }).range(end))
   return Decoration.set(marks, true)

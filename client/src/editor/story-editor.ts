@@ -1,6 +1,6 @@
-/** The editor of one sheet: a CodeMirror view put together for prose that two writers share.
+/** Story editor: the CodeMirror view of one draft, set up for prose by several writers.
  *
- * An imperative island: it knows nothing of Svelte, sockets or models. */
+ * Knows nothing of Svelte, sockets or models. */
 
 import { defaultKeymap, historyKeymap } from "@codemirror/commands"
 import { openSearchPanel, search, searchKeymap } from "@codemirror/search"
@@ -20,17 +20,17 @@ import { wordCount } from "./words.ts"
 
 export interface StoryEditorOptions {
   readonly nonce: string
-  /** What a screen reader calls the text. */
+  /** The name of the text for a screen reader. */
   readonly label: string
   readonly inkOf: InkOf
-  /** The user changed the text. */
+  /** Called when the user changes the text. */
   onEdit(): void
-  /** A composition began, went on or ended. */
+  /** Called when a composition begins and after it has ended. */
   onComposing(): void
-  /** The text changed, by whomever. */
+  /** Called when the text changes, by an edit or by an update. */
   onText(): void
   onFocus(): void
-  /** The growing end is kept in sight from now on, or no longer. */
+  /** Called when following the end of the text begins or ends. */
   onFollow(following: boolean): void
 }
 
@@ -38,16 +38,16 @@ export interface StoryEditor extends DocumentHost {
   mark(marks: LiveMarks): void
   freeze(readOnly: boolean): void
   focus(): void
-  /** Opens find and replace. */
+  /** Open find and replace. */
   find(): void
-  /** Puts the caret at an offset, in sight. */
+  /** Put the caret at an offset and scroll to it. */
   goTo(at: number): void
-  /** Scrolls to the end and follows it. */
+  /** Scroll to the end and follow it. */
   toEnd(): void
   destroy(): void
 }
 
-/** CodeMirror ends a composition, as `view.composing` says it, up to 50 ms after the browser does. */
+/** `view.composing` becomes false up to 50 ms after the browser has ended a composition. */
 const COMPOSITION_SETTLES_MS = 60
 
 export function createStoryEditor(parent: HTMLElement, options: StoryEditorOptions): StoryEditor {
@@ -56,7 +56,7 @@ export function createStoryEditor(parent: HTMLElement, options: StoryEditorOptio
   const stateAt = ({ text, authors, revision }: Snapshot, made: number) =>
     EditorState.create({ doc: text, extensions: [versioned.at(revision, made), authorship.from(authors), extensions] })
   const view = new EditorView({ parent, state: stateAt({ text: "", authors: [], revision: 0 }, 0) })
-  // Until the first snapshot there is nothing to write into.
+  // The text is read-only until the first snapshot.
   view.dispatch({ effects: readOnly.reconfigure(frozen) })
 
   return {
@@ -116,7 +116,7 @@ function prose(options: StoryEditorOptions): Extension {
       autocapitalize: "sentences",
       tabindex: "0",
     }),
-    // Fingers need the system's own caret and handles.
+    // Touch screens need the system's own caret and handles.
     matchMedia("(pointer: coarse)").matches ? [] : drawSelection(),
     direction,
     undoWithAuthors(),
@@ -131,7 +131,7 @@ function prose(options: StoryEditorOptions): Extension {
   ]
 }
 
-/** Keys for code (comments, moving lines) have no meaning in prose, and Ctrl+Enter belongs to the page. */
+/** The default keys without those for code (comments, moving lines), and without Ctrl+Enter, which is the page's. */
 const proseKeys = defaultKeymap.filter(({ key }) => key !== "Mod-Enter" && !key?.startsWith("Alt-") && key !== "Mod-/")
 
 function listeners(options: StoryEditorOptions): Extension {

@@ -1,4 +1,4 @@
-/** How the editor looks. Colours are the page's custom properties, so one theme serves light and dark. */
+/** Editor theme: the look of the editor. Colours are the page's custom properties, so one theme serves light and dark. */
 
 import { EditorView } from "@codemirror/view"
 
@@ -15,7 +15,7 @@ export const storyTheme = EditorView.theme({
     caretColor: "var(--live)",
   },
   ".cm-line": { padding: "0 0 .45em" },
-  // Models part paragraphs with an empty line, people often don't: both should look like paragraphs.
+  // Models separate paragraphs with an empty line, people often without. Both should look like paragraphs.
   ".cm-line:has(> br:only-child)": { padding: "0", lineHeight: "1.1" },
   ".cm-cursor": { borderLeft: "2px solid var(--live)", marginLeft: "-1px" },
   "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
@@ -35,7 +35,7 @@ export const storyTheme = EditorView.theme({
   },
   ".find .button": { padding: "5px 11px", fontSize: "12.5px" },
   ".find output": { minWidth: "70px", color: "var(--quiet)", fontSize: "12px" },
-  // Three rows: what is sought, the way through what is found, what comes in its place.
+  // Three rows: the search, the hits, the replacement.
   "@media (max-width: 719px)": {
     ".find": { display: "grid", gridTemplateColumns: "auto auto minmax(0, 1fr) auto auto", padding: "9px 12px" },
     ".find input": { gridArea: "1 / 1 / auto / span 4" },

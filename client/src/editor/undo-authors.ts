@@ -1,8 +1,8 @@
-/** Undo over the user's own edits, such that undoing a deletion of model text gives it back to the model.
+/** Undo: takes back the user's own edits; model text that the user deleted becomes the model's again.
  *
- * The history maps the effects it stores through changes of the wrong document (those before the undo), so what is
- * remembered holds no positions: the authors of the deleted text, in order. For that to be enough, deletions are
- * joined into one undo step only when each continues the last on the same side. */
+ * The history maps stored effects through the changes of the document before the undo, which is the wrong document.
+ * The stored effect therefore holds no positions, only the authors of the deleted text, in order. This is enough
+ * because deletions join one undo step only if each continues the previous one on the same side. */
 
 import { history, invertedEffects } from "@codemirror/commands"
 import { type Extension, StateField, Transaction } from "@codemirror/state"
@@ -11,11 +11,11 @@ import { authorship, remembered, type Side, USER } from "../sync/authorship.ts"
 
 interface Deletion {
   readonly side: Side
-  /** Where the deleted text stood. */
+  /** The offset of the deleted text. */
   readonly at: number
 }
 
-/** The last edit of the user, if it was a deletion that the next one may continue. */
+/** The user's last edit, if it was a deletion that the next deletion may continue. */
 const lastDeletion = StateField.define<Deletion | null>({
   create: () => null,
   update(last, transaction) {
@@ -32,7 +32,7 @@ function sideOf(transaction: Transaction): Side {
   return transaction.isUserEvent("delete.forward") ? "forward" : null
 }
 
-/** The range a transaction deletes, when it deletes one range and inserts nothing. */
+/** Return the range that a transaction deletes, if it deletes exactly one range and inserts no text. */
 function deletedRange(transaction: Transaction): { from: number; to: number } | null {
   const ranges: { from: number; to: number }[] = []
   let inserts = false
@@ -63,7 +63,7 @@ function joins(transaction: Transaction, adjacent: boolean): boolean {
 const remembersAuthors = invertedEffects.of((transaction) => {
   const side = sideOf(transaction)
   const runs = deletedAuthors(transaction)
-  // A step of Backspaces needs them all; any other deletion matters only where it took another's text.
+  // A step of Backspaces needs the authors of every deletion; another deletion matters only if it took model text.
   const matters = side ? runs.length > 0 : runs.some(([, author]) => author !== USER)
   return matters ? [remembered.of({ side, runs })] : []
 })

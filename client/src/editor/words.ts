@@ -1,4 +1,4 @@
-/** Counts the words of a text: stretches without white space. After a change only its own lines are counted again. */
+/** Word count: the number of runs without white space. After a change only the changed lines are counted again. */
 
 import { type ChangeDesc, StateField, type Text } from "@codemirror/state"
 
@@ -10,18 +10,18 @@ export function countWords(text: Text, from = 0, to = text.length): number {
   return words
 }
 
-/** How many words `after` has more than `before`, from which `changes` led to it. */
+/** Return the number of words that `changes`, which lead from `before` to `after`, add or, if negative, remove. */
 export function wordsGained(before: Text, after: Text, changes: ChangeDesc): number {
-  const gone = new TouchedLines(before)
-  const come = new TouchedLines(after)
+  const removed = new TouchedLines(before)
+  const added = new TouchedLines(after)
   changes.iterChangedRanges((fromA, toA, fromB, toB) => {
-    gone.touch(fromA, toA)
-    come.touch(fromB, toB)
+    removed.touch(fromA, toA)
+    added.touch(fromB, toB)
   })
-  return come.words - gone.words
+  return added.words - removed.words
 }
 
-/** The words of all lines that ranges touch, which come in order; no word goes over the end of a line. */
+/** Counts the words of the lines that ranges touch. Ranges must come in order. No word crosses the end of a line. */
 class TouchedLines {
   words = 0
   private counted = -1
@@ -37,7 +37,7 @@ class TouchedLines {
   }
 }
 
-/** The words of the document. */
+/** The number of words in the document. */
 export const wordCount = StateField.define<number>({
   create: (state) => countWords(state.doc),
   update: (words, { docChanged, startState, newDoc, changes }) =>

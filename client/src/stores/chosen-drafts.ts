@@ -1,10 +1,11 @@
-/** Which draft of a story its writer went on with, so that the story opens with it again; kept on this device, where
- * that is possible. Knows neither routes nor sheets. */
+/** Chosen drafts: the draft of each story that the user continued, so that the story opens with this draft again.
+ *
+ * Kept on this device, if its storage allows. Knows nothing of routes or sheets. */
 
 const KEY = "storygen-chosen"
 
 export class ChosenDrafts {
-  /** Draft by story, in the order of choosing. */
+  /** The draft of each story, in the order in which they were first chosen. */
   private readonly drafts = new Map<string, string>(stored())
 
   of(story: string): string | undefined {
@@ -24,7 +25,7 @@ export class ChosenDrafts {
     try {
       localStorage.setItem(KEY, JSON.stringify([...this.drafts]))
     } catch (error) {
-      // Storage may be full or forbidden; then the choice lasts as long as the page.
+      // Storage may be full or forbidden. The choice then lasts as long as the page.
       if (!(error instanceof DOMException)) throw error
     }
   }

@@ -1,18 +1,20 @@
-/** The commands: name, keys, what they do, and when they can. The keyboard, the list of keys and the palette use this one table. */
+/** Commands: their form, how keys match them, and how they are searched.
+ *
+ * The keyboard, the list of keys and the palette share one table of commands. */
 
 export interface Command {
   readonly id: string
   readonly name: string
-  /** As in `Mod+K`, where Mod is Ctrl, on a Mac Cmd. `Alt` is Ctrl+Alt on a Mac, where Alt alone types characters. */
+  /** Keys such as `Mod+K`. Mod is Ctrl, or Cmd on a Mac. Alt is Ctrl+Alt on a Mac, where Alt alone types characters. */
   readonly keys?: string
   readonly explains: string
-  /** Missing: always. */
+  /** Whether the command is possible now. Absent: always. */
   can?(): boolean
-  /** Missing: the keys belong to the text itself, and are only told of. */
+  /** Absent: the editor handles the keys, and the command is only listed. */
   run?(): void
 }
 
-/** The part of a keyboard event that says which keys. */
+/** The keys of a keyboard event. */
 export interface Pressed {
   readonly key: string
   readonly code: string
@@ -22,7 +24,7 @@ export interface Pressed {
   readonly shiftKey: boolean
 }
 
-/** Whether these are the keys that were pressed. `typing`: the keys go into a text field, where single characters belong to the text. */
+/** Whether `pressed` is `keys`. While `typing` in a text field, single characters belong to the text and match no keys. */
 export function matches(keys: string, pressed: Pressed, mac: boolean, typing: boolean): boolean {
   const parts = keys.split("+")
   const last = parts.pop() ?? ""
@@ -32,11 +34,11 @@ export function matches(keys: string, pressed: Pressed, mac: boolean, typing: bo
   const wantsCtrl = mac ? alt : mod
   if (pressed.ctrlKey !== wantsCtrl || pressed.metaKey !== (mac && mod) || pressed.altKey !== alt) return false
   if (pressed.shiftKey !== parts.includes("Shift") && last !== "/") return false
-  // With Alt a layout may make another character of a letter's key.
+  // With Alt, a keyboard layout may turn a letter key into another character.
   return alt && /^[A-Z]$/.test(last) ? pressed.code === `Key${last}` : pressed.key.toLowerCase() === last.toLowerCase()
 }
 
-/** The keys as this machine's keyboard has them, for people. */
+/** Return the keys as the user's keyboard names them. */
 export function spoken(keys: string, mac: boolean): string {
   const names: Record<string, string> = mac ? { Mod: "⌘", Alt: "⌃ ⌥", Shift: "⇧" } : { Mod: "Ctrl" }
   return keys
@@ -45,7 +47,7 @@ export function spoken(keys: string, mac: boolean): string {
     .join(mac ? " " : " + ")
 }
 
-/** The commands whose name or explanation holds every word of `asked`, those by name first. */
+/** Return the commands whose name or explanation contains every word of `asked`; matches by name come first. */
 export function found(commands: readonly Command[], asked: string): readonly Command[] {
   const words = asked.toLowerCase().split(/\s+/).filter(Boolean)
   const holds = (text: string) => words.every((word) => text.toLowerCase().includes(word))

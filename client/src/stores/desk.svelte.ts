@@ -1,4 +1,6 @@
-/** The desk: what is on it (a story's sheets, or the empty prompt), the model menu, the library and the connection. */
+/** Desk: the page's set of open sheets, with the story they belong to.
+ *
+ * Owns the route, the model menu, the list of stories and the connection. The desk is empty while no story is open. */
 
 import { tick } from "svelte"
 import { Connection, type Link } from "../sync/connection.ts"
@@ -12,14 +14,14 @@ import type { Pace } from "./pace.ts"
 import { Sheet } from "./sheet.svelte.ts"
 
 const ROUTE = /^#\/story\/([\w-]+)(?:\/([\w-]+))?$/
-/** In place of a draft in the route: all that the story began with. No id is that short. */
+/** Stands for all openings, in place of a draft's id in the route. Ids are longer. */
 const OPENINGS = "openings"
 
 export class Desk {
   link = $state<Link>("connecting")
   menu = $state.raw<Menu | null>(null)
   stories = $state.raw<readonly StoryEntry[]>([])
-  /** The story on the desk; null: the empty prompt. */
+  /** The open story; null while the desk is empty. */
   story = $state.raw<StoryEntry | null>(null)
   sheets = $state.raw<readonly Sheet[]>([])
   active = $state.raw<Sheet | null>(null)
@@ -28,9 +30,9 @@ export class Desk {
   private readonly inks = new Inks()
   private readonly chosen = new ChosenDrafts()
   private readonly connection: Connection
-  /** Ends once the menu is there or can't be had. */
-  private readonly asked: Promise<boolean>
-  /** The story whose sheets start as soon as they are open, and how far they write. */
+  /** Resolves once the menu has been loaded or the request has failed. */
+  private readonly menuAsked: Promise<boolean>
+  /** The story whose sheets start to write as soon as they are open, and their limit in tokens. */
   private starting: { story: string; limit?: number } | null = null
 
   constructor(
@@ -42,7 +44,7 @@ export class Desk {
       (menu) => this.takeMenu(menu),
     )
     addEventListener("hashchange", () => void this.followRoute())
-    this.asked = this.attempt(async () => this.takeMenu(await rest.menu()))
+    this.menuAsked = this.attempt(async () => this.takeMenu(await rest.menu()))
     void this.followRoute()
   }
 
@@ -62,13 +64,14 @@ export class Desk {
     return this.menu?.[mode] ?? []
   }
 
-  /** Number format of a model and its error, once it was loaded. */
+  /** Return the number format of a model and its error, if the model has been loaded. */
   precisionOf = (model: string): string | undefined =>
     this.story ? this.entries(this.story.mode).find((entry) => entry.name === model)?.precision : undefined
 
   inkOf = (model: string): number => this.inks.ofModel(model)
 
-  /** Makes a story, puts it on the desk and starts its model, for `limit` tokens or without end. Answers false, with `problem` said, if it can't. */
+  /** Create a story, open it and start its models, for `limit` tokens or without a limit. Return whether that worked;
+   * if not, `problem` says why. */
   async create(story: NewStory, limit?: number): Promise<boolean> {
     return this.act(async () => {
       const made = await rest.create(story)
@@ -77,13 +80,13 @@ export class Desk {
     })
   }
 
-  /** Starts every sheet on the desk, or pauses them all if one is running. */
+  /** Start every sheet, or pause every sheet if one is running. */
   async toggle(): Promise<void> {
     const running = this.running
     await Promise.all(this.sheets.map((sheet) => (running ? sheet.pause() : sheet.start())))
   }
 
-  /** Leaves this sheet alone on the desk and lets it go on without end; the others are parked in the story. */
+  /** Show only this sheet and continue it without a limit. The other drafts stay in the story. */
   async goOnWith(sheet: Sheet): Promise<void> {
     const { story } = this
     if (!story) return
@@ -98,16 +101,16 @@ export class Desk {
 
   continueFromHere = () => this.cut((sheet) => sheet.continueFromHere())
 
-  /** Every sheet on the desk writes at this pace. */
+  /** Set the pace of every sheet. */
   async setPace(pace: Pace): Promise<void> {
     await Promise.all(this.sheets.map((sheet) => sheet.configure({ sampling: { pace } })))
   }
 
-  /** The keyboard goes to the next of the sheets side by side. */
+  /** Move the keyboard focus to the next sheet. */
   nextSheet(): void {
     const next = this.sheets[(this.sheets.findIndex((sheet) => sheet === this.active) + 1) % this.sheets.length]
     this.active = next ?? null
-    // A narrow screen shows the sheet only now.
+    // A narrow screen shows the sheet only after the next tick.
     void tick().then(() => next?.focus())
   }
 
@@ -130,7 +133,7 @@ export class Desk {
     await this.listStories()
   }
 
-  /** A cut keeps what it removed as another draft of the story. */
+  /** Cut text from the active sheet, then read the story again: the removed text is kept as another of its drafts. */
   private async cut(act: (sheet: Sheet) => Promise<void>): Promise<void> {
     if (this.active) await act(this.active)
     const { story } = this
@@ -140,7 +143,7 @@ export class Desk {
   private async followRoute(): Promise<void> {
     const [, id, draft] = ROUTE.exec(location.hash) ?? []
     if (!id || !(await this.show(id, draft))) this.clear()
-    // Once the sheets that went are closed, what they had not sent is nobody's.
+    // The unsent updates of sheets that closed have no owner after this tick.
     await tick()
     await this.sendLeftovers()
   }
@@ -148,23 +151,24 @@ export class Desk {
   private show(id: string, draft: string | undefined): Promise<boolean> {
     return this.act(async () => {
       const story = await rest.story(id)
-      // Inks go by the menu's order; a draft that came first would take another's.
-      await this.asked
+      // Inks follow the order of the menu, so the menu must come first.
+      await this.menuAsked
       const only = draft === OPENINGS ? undefined : this.draftToShow(story, draft)
-      // Drafts with a parent are what a cut kept; they come onto the desk only when asked for.
+      // Drafts with a parent hold text that was cut. They open only by their own route.
       const shown = story.drafts.filter((entry) => (only ? entry.id === only : !entry.parent))
       const start = this.starting?.story === id ? this.starting : null
       this.starting = null
       const focused = (sheet: Sheet) => (this.active = sheet)
       const { connection, journal, inks, nonce } = this
-      const around = { connection, journal, inks, nonce }
+      const services = { connection, journal, inks, nonce }
       this.story = story
-      this.sheets = shown.map((entry) => new Sheet(entry.id, around, focused, start))
+      this.sheets = shown.map((entry) => new Sheet(entry.id, services, focused, start))
       this.active = this.sheets[0] ?? null
     })
   }
 
-  /** The draft asked for, else the one its writer went on with, as long as it exists; undefined: all that the story began with. */
+  /** Return the draft that the route names, or else the draft that the user continued, if it exists; undefined stands
+   * for all openings. */
   private draftToShow(story: StoryEntry, asked: string | undefined): string | undefined {
     const draft = asked ?? this.chosen.of(story.id)
     return story.drafts.some((entry) => entry.id === draft) ? draft : undefined
@@ -184,12 +188,12 @@ export class Desk {
     void this.sendLeftovers()
   }
 
-  /** What was written in stories that are not on the desk any more, and did not reach the server then. */
+  /** Send the updates of closed sheets that did not reach the server. */
   private async sendLeftovers(): Promise<void> {
     try {
       await replayAbandoned(undefined, this.journal, this.connection)
     } catch (error) {
-      // It stays in the journal for the next connection.
+      // The updates stay in the journal for the next connection.
       if (!(error instanceof LostAnswer)) throw error
     }
   }
@@ -199,13 +203,13 @@ export class Desk {
     this.menu = menu
   }
 
-  /** Does what the user asked for; what was said about the last thing he asked for goes. */
+  /** Run an action of the user, and clear the problem of the previous one. */
   private act(act: () => Promise<unknown>): Promise<boolean> {
     this.problem = ""
     return this.attempt(act)
   }
 
-  /** Answers whether it worked; `problem` says why not. */
+  /** Run an action. Return whether it worked; if not, `problem` says why. */
   private async attempt(act: () => Promise<unknown>): Promise<boolean> {
     try {
       await act()

@@ -1,11 +1,11 @@
-/** Which ink a model writes in: the same for one model in every sheet, in the order of the menu. */
+/** Inks: the colour number of each model, in the order of the menu and the same in every sheet. */
 
 import type { Author, Menu } from "../sync/protocol.ts"
 
 export class Inks {
   private readonly numbers = new Map<string, number>()
 
-  /** Gives inks to models that have none yet; nobody's ink ever changes while the page lives. */
+  /** Give an ink to each model that has none. A model's ink never changes while the page is open. */
   learn(menu: Menu): void {
     for (const entry of [...menu.continue, ...menu.prompt]) this.ofModel(entry.name)
   }

@@ -1,17 +1,17 @@
-/** How fast the words come, as the bar offers it. */
+/** Pace: the writing speeds that the bar offers. */
 
-/** Words per minute, or null: as fast as it goes. */
+/** Words per minute; null means as fast as possible. */
 export type Pace = number | null
 
 const OFFERED: readonly (readonly [Pace, string])[] = [
-  [null, "as fast as it can"],
+  [null, "as fast as possible"],
   [500, "500 words a minute"],
-  [250, "250, as one reads"],
-  [150, "150, as one reads aloud"],
-  [60, "60, as one thinks"],
+  [250, "250, reading speed"],
+  [150, "150, speaking speed"],
+  [60, "60, thinking speed"],
 ]
 
-/** What can be chosen, and the present pace in any case. */
+/** Return the paces to choose from, including the present one. */
 export function pacesWith(present: Pace): readonly (readonly [Pace, string])[] {
   if (OFFERED.some(([pace]) => pace === present)) return OFFERED
   return [...OFFERED, [present, `${present} words a minute`]]

@@ -1,4 +1,6 @@
-/** The sampling controls: names in plain words, ranges, defaults, and which value turns one off. Ranges and defaults are the server's. */
+/** Sampling controls: the name, explanation and range of each sampling parameter, and the defaults.
+ *
+ * Ranges and defaults are the server's. */
 
 import type { Sampling } from "../sync/protocol.ts"
 
@@ -13,13 +15,13 @@ export interface SamplingControl {
   readonly step: number
   /** The value at which the setting does nothing. */
   readonly off?: number
-  /** Whether the next word's drawing leaves it out. */
-  readonly undrawn?: boolean
+  /** Whether the chart of the next word leaves this parameter out. */
+  readonly uncharted?: boolean
 }
 
 export type SamplingChange = Partial<Sampling>
 
-/** What a new draft has. */
+/** The sampling parameters of a new draft. */
 export const DEFAULTS: Omit<Sampling, "pace"> = {
   temperature: 0.9,
   top_k: 0,
@@ -46,15 +48,15 @@ export const FIRST_CONTROLS: readonly SamplingControl[] = [
   {
     setting: "temperature",
     label: "Daring",
-    explains: "Temperature: low is predictable, high is surprising. At 0 it always takes the likeliest word.",
+    explains: "Temperature: low values are predictable, high values surprising. At 0 the most likely word is always taken.",
     low: 0,
     high: 2,
     step: 0.05,
   },
   {
     setting: "min_p",
-    label: "Leave out the unlikely",
-    explains: "Min-p: drops words less likely than this share of the likeliest.",
+    label: "Leave out unlikely words",
+    explains: "Min-p: leaves out words less likely than this share of the most likely word.",
     low: 0,
     high: 1,
     step: 0.01,
@@ -62,118 +64,118 @@ export const FIRST_CONTROLS: readonly SamplingControl[] = [
   },
   {
     setting: "repetition_penalty",
-    label: "Avoid repeating",
-    explains: "Repetition penalty: makes words that stand in the text less likely.",
+    label: "Avoid repetition",
+    explains: "Repetition penalty: makes words that are already in the text less likely.",
     low: 1,
     high: 2,
     step: 0.01,
     off: 1,
-    undrawn: true,
+    uncharted: true,
   },
 ]
 
 export const MORE_CONTROLS: readonly SamplingControl[] = [
   {
     setting: "top_p",
-    label: "Keep the likely part",
-    explains: "Top-p: keeps the likeliest words that make up this share together.",
+    label: "Keep likely words",
+    explains: "Top-p: keeps the most likely words that together have this probability.",
     low: 0,
     high: 1,
     step: 0.01,
     off: 1,
   },
-  { setting: "top_k", label: "Choose among", explains: "Top-k: considers only this many likeliest words.", low: 0, high: 1000, step: 1, off: 0 },
+  { setting: "top_k", label: "Number of words", explains: "Top-k: keeps only this many of the most likely words.", low: 0, high: 1000, step: 1, off: 0 },
   {
     setting: "typical_p",
-    label: "Keep the typical",
-    explains: "Typical-p: keeps words that surprise about as much as one expects there.",
+    label: "Keep typical words",
+    explains: "Typical-p: keeps words that are about as surprising as expected at this place.",
     low: 0,
     high: 1,
     step: 0.01,
     off: 1,
-    undrawn: true,
+    uncharted: true,
   },
   {
     setting: "presence_penalty",
     label: "New subjects",
-    explains: "Presence penalty: above 0, words that stand in the text once are less likely; below, likelier.",
+    explains: "Presence penalty: above 0, words that are in the text are less likely; below 0, more likely.",
     low: -2,
     high: 2,
     step: 0.05,
     off: 0,
-    undrawn: true,
+    uncharted: true,
   },
   {
     setting: "frequency_penalty",
     label: "Fewer favourite words",
-    explains: "Frequency penalty: the more often a word stands in the text, the less likely it is.",
+    explains: "Frequency penalty: above 0, a word is less likely the more often it is in the text; below 0, more likely.",
     low: -2,
     high: 2,
     step: 0.05,
     off: 0,
-    undrawn: true,
+    uncharted: true,
   },
   {
     setting: "penalty_range",
-    label: "How far it looks back",
-    explains: "Tokens that the three penalties count.",
+    label: "Range of the penalties",
+    explains: "The number of latest tokens that the three penalties count.",
     low: 0,
     high: 4096,
     step: 16,
   },
   {
     setting: "dry_multiplier",
-    label: "Don't run in circles",
-    explains: "DRY: what would prolong a repetition gets less likely, the longer it is.",
+    label: "Avoid loops",
+    explains: "DRY: makes tokens that extend a repeated passage less likely, and more so the longer it is.",
     low: 0,
     high: 5,
     step: 0.05,
     off: 0,
-    undrawn: true,
+    uncharted: true,
   },
-  { setting: "dry_base", label: "Circles: growth", explains: "DRY base: by how much more for each token.", low: 1, high: 4, step: 0.05 },
+  { setting: "dry_base", label: "Loops: growth", explains: "DRY base: the factor by which the penalty grows with each token.", low: 1, high: 4, step: 0.05 },
   {
     setting: "dry_allowed_length",
-    label: "Circles: allowed",
-    explains: "DRY allowed length: tokens in a row that may come again.",
+    label: "Loops: allowed length",
+    explains: "DRY allowed length: the number of repeated tokens from which the penalty applies.",
     low: 1,
     high: 20,
     step: 1,
   },
   {
     setting: "no_repeat_ngram",
-    label: "Never twice the same",
-    explains: "No-repeat n-gram: so many tokens in a row never come a second time.",
+    label: "Never repeat a phrase",
+    explains: "No-repeat n-gram: a sequence of this many tokens never occurs twice.",
     low: 0,
     high: 20,
     step: 1,
     off: 0,
-    undrawn: true,
+    uncharted: true,
   },
   {
     setting: "xtc_probability",
-    label: "Avoid the obvious",
-    explains: "XTC probability: how often the likeliest words are passed over.",
+    label: "Skip obvious words",
+    explains: "XTC probability: how often the most likely words are skipped.",
     low: 0,
     high: 1,
     step: 0.01,
     off: 0,
-    undrawn: true,
+    uncharted: true,
   },
   {
     setting: "xtc_threshold",
-    label: "Obvious from",
-    explains: "XTC threshold: the probability from which on a word counts as obvious.",
+    label: "Obvious words: from",
+    explains: "XTC threshold: the probability from which a word counts as obvious.",
     low: 0,
     high: 0.5,
     step: 0.01,
   },
 ]
 
-/** Names of the settings in force that the drawing of the next word does not show. */
-export function undrawn(sampling: Sampling): string[] {
+/** Return the labels of the active parameters that the chart of the next word leaves out. */
+export function uncharted(sampling: Sampling): string[] {
   const names = [...FIRST_CONTROLS, ...MORE_CONTROLS]
-    .filter((control) => control.undrawn && sampling[control.setting] !== control.off)
+    .filter((control) => control.uncharted && sampling[control.setting] !== control.off)
     .map(({ label }) => label.toLowerCase())
   return sampling.banned_words.length ? [...names, "banned words"] : names
 }
@@ -181,7 +183,7 @@ export function undrawn(sampling: Sampling): string[] {
 export const SEED_HIGH = Number.MAX_SAFE_INTEGER
 export const MIN_LENGTH_HIGH = 2 ** 31 - 1
 
-/** Words or phrases, as a person separates them by commas; no more and no longer than the server takes. */
+/** Split `text` at commas and line breaks into words or phrases, no more and no longer than the server accepts. */
 export function bannedWords(text: string): string[] {
   const words = text.split(/[,\n]/).map((word) => word.trim().slice(0, 40).trim())
   return [...new Set(words.filter(Boolean))].slice(0, 32)

@@ -1,6 +1,6 @@
-/** One open draft, as the page shows it: its state in scalars, its commands, and the editor it lives in.
+/** Sheet: one open draft as the page shows it.
  *
- * The document itself never enters reactive state. */
+ * Owns the draft's state, its commands and its editor. The text itself never enters reactive state. */
 
 import { untrack } from "svelte"
 import { authorship } from "../sync/authorship.ts"
@@ -14,8 +14,8 @@ import { RequestFailed, rest } from "../sync/rest.ts"
 import type { Inks } from "./inks.ts"
 import { type Stroke, strokesOf } from "./tape.ts"
 
-/** What sheets need of the page around them. */
-export interface SheetSurroundings {
+/** The parts of the page that every sheet shares. */
+export interface SheetServices {
   readonly connection: Connection
   readonly journal: Journal
   readonly inks: Inks
@@ -25,11 +25,11 @@ export interface SheetSurroundings {
 const READINGS_MS = 500
 const MOST_STROKES = 90
 const TIMES_MS = 10_000
-/** How long a command waits for what was typed just before it. */
+/** How long a command waits for the changes typed just before it. */
 const SETTLE_MS = 3_000
-/** What the page says where the server's own words would not help. */
+/** Messages that replace the server's, if that one would not help. */
 const GONE: Partial<Record<ErrorCode, string>> = {
-  unknown_draft: "This draft was deleted. What you see can still be copied.",
+  unknown_draft: "This draft was deleted. You can still copy the text.",
 }
 
 export class Sheet {
@@ -43,18 +43,18 @@ export class Sheet {
   premise = $state<string | null>(null)
   words = $state(0)
   strokes = $state.raw<readonly Stroke[]>([])
-  /** When it was written, as far as the server was asked. */
+  /** The times of the text, as of the last answer of the server. */
   times = $state.raw<readonly TimeRun[]>([])
   unsaved = $state(0)
   live = $state(false)
   opened = $state(false)
   keptOnDevice = $state(true)
   recovered = $state.raw<readonly Recovered[]>([])
-  /** Whether the growing end is kept in sight. */
+  /** Whether the view follows the end of the text. */
   following = $state(true)
-  /** What went wrong last, as a sentence; empty when all is well. */
+  /** The last failure, as a sentence; empty if the last command worked. */
   problem = $state("")
-  /** The server refuses the draft for good. */
+  /** Whether the server refuses the draft for good. */
   gone = $state(false)
 
   private editor: StoryEditor | null = null
@@ -65,7 +65,7 @@ export class Sheet {
 
   constructor(
     readonly draft: string,
-    private readonly around: SheetSurroundings,
+    private readonly services: SheetServices,
     private readonly onFocus: (sheet: Sheet) => void,
     private startWhenOpen: { limit?: number } | null = null,
   ) {}
@@ -74,16 +74,16 @@ export class Sheet {
     return this.opened && !this.gone
   }
 
-  /** Whether a run is on, whatever keeps it from writing right now. */
+  /** Whether a run is active, even if the model is waiting. */
   get running(): boolean {
     return !["paused", "ended", "failed"].includes(this.phase)
   }
 
-  /** Puts the editor into `parent` and opens the draft; answers what takes both down again. */
+  /** Put the editor into `parent` and open the draft. Return the function that closes both. */
   attach = (parent: HTMLElement): (() => void) => untrack(() => this.open(parent))
 
   private open(parent: HTMLElement): () => void {
-    const { connection, journal, inks, nonce } = this.around
+    const { connection, journal, inks, nonce } = this.services
     const editor = createStoryEditor(parent, {
       nonce,
       label: "Story text",
@@ -127,11 +127,11 @@ export class Sheet {
     }
   }
 
-  /** Writes on, `limit` tokens or without end. */
+  /** Start the model, for `limit` tokens or without a limit. */
   start = (limit?: number) => this.command("start", { draft: this.draft, ...(limit ? { limit } : {}) })
   pause = () => this.command("pause", { draft: this.draft })
 
-  /** Back to the growing end, and along with it from there. */
+  /** Scroll to the end of the text and follow it. */
   toEnd(): void {
     this.editor?.toEnd()
   }
@@ -144,12 +144,12 @@ export class Sheet {
     this.editor?.find()
   }
 
-  /** Puts the caret at a place of the text; the end where that is past it. */
+  /** Put the caret at an offset, at most the end of the text. */
   goTo(at: number): void {
     if (this.editor) this.editor.goTo(Math.min(at, this.editor.state.doc.length))
   }
 
-  /** Asks the server when the text was written, unless it just did. Without an answer there are no times to show. */
+  /** Ask the server for the times of the text, unless the last answer is recent. On a failure the old times stay. */
   async readTimes(): Promise<void> {
     if (!this.opened || performance.now() - this.timesRead < TIMES_MS) return
     this.timesRead = performance.now()
@@ -160,7 +160,7 @@ export class Sheet {
     }
   }
 
-  /** Parks what follows the caret as a draft, and lets the model write on from there. */
+  /** Cut the text after the caret, which the server keeps as a draft, and start the model at the caret. */
   async continueFromHere(): Promise<void> {
     const from = this.editor?.state.selection.main.head
     if (from === undefined) return
@@ -174,12 +174,12 @@ export class Sheet {
     this.toEnd()
   }
 
-  /** What may come at the end of the text, by falling probability; nothing while that can't be said. */
+  /** Return the likely next words at the end of the text, by descending probability; no words while they are unknown. */
   nextWords = async (): Promise<readonly Option[]> => {
     if (!this.editor || !this.live || this.unsaved) return []
     try {
       const at = this.editor.state.doc.length
-      const answer = await this.around.connection.request("alternatives", { draft: this.draft, revision: this.revision, at })
+      const answer = await this.services.connection.request("alternatives", { draft: this.draft, revision: this.revision, at })
       return answer.ok ? answer.options : []
     } catch (error) {
       if (!(error instanceof LostAnswer)) throw error
@@ -192,7 +192,7 @@ export class Sheet {
     await this.command("retry", { draft: this.draft, revision: this.revision })
   }
 
-  /** Takes back the model's last stretch. A model that went on at once would seem to undo the undoing. */
+  /** Remove the model's last passage. Pauses first, since a model that wrote on at once would seem to undo this. */
   async rewind(): Promise<void> {
     if (this.running) await this.pause()
     await this.document?.settled(SETTLE_MS)
@@ -205,7 +205,7 @@ export class Sheet {
   }
 
   async dropRecovered(id: string): Promise<void> {
-    await this.around.journal.dropRecovered(id)
+    await this.services.journal.dropRecovered(id)
     await this.readRecovered()
   }
 
@@ -215,12 +215,12 @@ export class Sheet {
 
   private async command<K extends keyof Requests>(event: K, payload: Requests[K][0]): Promise<Requests[K][1] | null> {
     try {
-      const answer = await this.around.connection.request(event, payload)
+      const answer = await this.services.connection.request(event, payload)
       this.problem = answer.ok ? "" : answer.error.message
       return answer.ok ? answer : null
     } catch (error) {
       if (!(error instanceof LostAnswer)) throw error
-      this.problem = "The server did not answer. What you write is kept; try again when it is back."
+      this.problem = "The server did not answer. Your changes are kept. Please try again."
       return null
     }
   }
@@ -238,7 +238,7 @@ export class Sheet {
 
   private mark(): void {
     const head = this.phase === "writing" && this.live ? "writing" : this.running ? "held" : "absent"
-    this.editor?.mark({ head, ink: this.around.inks.ofModel(this.model), window: this.window })
+    this.editor?.mark({ head, ink: this.services.inks.ofModel(this.model), window: this.window })
   }
 
   private takeSettings(settings: Partial<Settings>): void {
@@ -271,6 +271,6 @@ export class Sheet {
   }
 
   private async readRecovered(): Promise<void> {
-    this.recovered = await this.around.journal.recovered(this.draft)
+    this.recovered = await this.services.journal.recovered(this.draft)
   }
 }

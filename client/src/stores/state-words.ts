@@ -1,35 +1,35 @@
-/** What a draft is doing, in words: for the eye in its sheet's head, and for the ear where it changes. */
+/** State words: the state of a draft in words, for the sheet's head and for a screen reader. */
 
 import type { DraftState } from "../sync/protocol.ts"
 
-/** What there is to tell of a sheet. */
-export interface Doing {
+/** The state of a sheet. */
+export interface SheetState {
   readonly phase: DraftState
   readonly detail: string
   readonly progress: number
   readonly model: string
   readonly speed: number
   readonly opened: boolean
-  /** Whether this page hears what the draft does. */
+  /** Whether the page receives the draft's updates. */
   readonly live: boolean
 }
 
-const PAUSED: Record<string, string> = { limit: "paused at its limit", no_viewer: "paused, as nobody was watching" }
-const WAITING: Record<string, string> = { viewer: "waits for you to catch up", turn: "waits for its turn" }
+const PAUSED: Record<string, string> = { limit: "paused at its limit", no_viewer: "paused, because no page was open" }
+const WAITING: Record<string, string> = { viewer: "waiting for this page to catch up", turn: "waiting for its turn" }
 
-/** For the sheet's head. */
-export function shownState({ phase, detail, progress, speed, opened, live }: Doing): string {
+/** Return the state as the sheet's head shows it. */
+export function shownState({ phase, detail, progress, speed, opened, live }: SheetState): string {
   if (!opened) return "opening"
   if (!live) return "not connected"
   switch (phase) {
     case "writing":
       return speed ? `${speed.toFixed(speed < 10 ? 1 : 0)} tok/s` : "writing"
     case "held":
-      return "waits while you write"
+      return "waiting while you write"
     case "waiting":
-      return WAITING[detail] ?? "waits"
+      return WAITING[detail] ?? "waiting"
     case "loading":
-      // The model is named beside it. Before anything is known of the progress, no number is said.
+      // The head names the model. There is no number until some progress is known.
       return detail || (progress > 0 ? `Loading, ${Math.round(progress * 100)} %` : "Loading")
     case "ended":
       return "the model ended the story"
@@ -40,23 +40,24 @@ export function shownState({ phase, detail, progress, speed, opened, live }: Doi
   }
 }
 
-/** For a screen reader, which hears every change: no numbers, and nothing of a wait that one's own typing makes. */
-export function spokenState({ phase, detail, model, opened, live }: Doing): string {
+/** Return the state as a screen reader speaks it. The reader speaks every change, so the words hold no numbers and
+ * do not change while the model waits for the user's own typing. */
+export function spokenState({ phase, detail, model, opened, live }: SheetState): string {
   if (!opened || !live) return ""
   switch (phase) {
     case "writing":
     case "held":
-      return `${model} writes`
+      return `${model} is writing`
     case "waiting":
-      return detail === "turn" ? `${model} waits for its turn` : `${model} writes`
+      return detail === "turn" ? `${model} is waiting for its turn` : `${model} is writing`
     case "loading":
       return detail || `Loading ${model}`
     case "ended":
       return "The model ended the story"
-    // An alert says more.
+    // The alert in the sheet's head says why.
     case "failed":
       return ""
     case "paused":
-      return `${model} ${PAUSED[detail] ?? "paused"}`
+      return `${model} is ${PAUSED[detail] ?? "paused"}`
   }
 }

@@ -1,21 +1,22 @@
-/** The tape: the text from its beginning to its end as a row of strokes, each in the ink of who wrote there. */
+/** Tape: the text from beginning to end as a row of strokes, each with the author of its part. */
 
 import { USER } from "../sync/authorship.ts"
 import type { Author, AuthorRun } from "../sync/protocol.ts"
 
 export interface Stroke {
-  /** Offset in the text. */
+  /** The offset in the text. */
   readonly from: number
   readonly length: number
   readonly author: Author
-  /** Where its author's text begins. */
+  /** The offset at which the author's text begins within the stroke. */
   readonly at: number
 }
 
-/** Text units that make a stroke of their own while there is room. */
+/** The units of text per stroke, unless the text needs more than `most` strokes. */
 const UNITS = 40
 
-/** At most `most` strokes that cover the text that `runs` sum to. A person's stretch is never lost beside a longer one of a model. */
+/** Return at most `most` strokes that cover the text of `runs`. A stroke with any text of the user is the user's, so
+ * that short edits stay visible. */
 export function strokesOf(runs: readonly AuthorRun[], most: number): readonly Stroke[] {
   const total = runs.reduce((sum, [length]) => sum + length, 0)
   const count = Math.min(most, Math.ceil(total / UNITS))
@@ -31,8 +32,8 @@ export function strokesOf(runs: readonly AuthorRun[], most: number): readonly St
   return strokes
 }
 
-/** A person, if one wrote anything between `from` and `to`, else the first author; and where what they wrote begins.
- * Run `first` begins at `firstFrom`. */
+/** Return the author of a stroke between `from` and `to`, and where that author's text begins: the user if any text
+ * is theirs, otherwise the first author. Run `first` begins at `firstFrom`. */
 function authorBetween(runs: readonly AuthorRun[], first: number, firstFrom: number, from: number, to: number) {
   let found: { author: Author; at: number } | undefined
   for (let index = first, at = firstFrom; index < runs.length && at < to; index++) {
@@ -44,7 +45,7 @@ function authorBetween(runs: readonly AuthorRun[], first: number, firstFrom: num
   return found ?? { author: USER, at: from }
 }
 
-/** The stroke at a share of the tape from 0 to 1; undefined at its end, past the last. */
+/** Return the stroke at a share of the tape from 0 to 1; undefined at the end of the tape. */
 export function strokeAt(strokes: readonly Stroke[], share: number): Stroke | undefined {
   return strokes[Math.floor(Math.max(0, share) * strokes.length)]
 }

@@ -1,4 +1,4 @@
-/** Light, dark, or as the system has it; remembered on this device where that is possible. */
+/** Theme: light, dark, or the system's setting. Remembered on this device, if its storage allows. */
 
 export type Theme = "system" | "light" | "dark"
 
@@ -18,7 +18,7 @@ export class ThemeChoice {
     try {
       localStorage.setItem(KEY, this.theme)
     } catch (error) {
-      // Storage may be forbidden; then the choice lasts as long as the page.
+      // Storage may be forbidden. The choice then lasts as long as the page.
       if (!(error instanceof DOMException)) throw error
     }
   }

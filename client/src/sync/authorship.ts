@@ -1,6 +1,7 @@
-/** Who wrote which part of the text: model text as ranges mapped through every change; the rest is the user's.
+/** Authorship: the author of every part of the text.
  *
- * State only: how it looks is in `author-ink.ts`. The server's runs are authoritative and come with every snapshot. */
+ * Model text is a set of ranges, mapped through every change; all other text is the user's. The server's runs are
+ * authoritative and come with every snapshot. Knows nothing of colours, which are in `editor/author-ink.ts`. */
 
 import {
   type ChangeSet,
@@ -16,7 +17,7 @@ import type { Author, AuthorRun } from "./protocol.ts"
 
 export const USER: Author = "user"
 
-/** Marks a range as one author's. The sides keep a range from growing when somebody writes at its edge. */
+/** Marks a range as one author's. The sides keep a range from growing when text is inserted at its edge. */
 export class Ink extends RangeValue {
   constructor(readonly author: Author) {
     super()
@@ -34,7 +35,7 @@ interface Stretch {
   readonly author: Author
 }
 
-/** Says who wrote a stretch of the document after the transaction. */
+/** Sets the author of a range in the document after the transaction. */
 const wrote = StateEffect.define<Stretch>({
   map: ({ from, to, author }, changes) => {
     const stretch = { from: changes.mapPos(from, 1), to: changes.mapPos(to, -1), author }
@@ -44,11 +45,12 @@ const wrote = StateEffect.define<Stretch>({
 
 export type Side = "backward" | "forward" | null
 
-/** Who wrote a text that was deleted, and on which side of the deletion before it, where they make one undo step.
- * Holds no positions, so it needs no mapping. */
+/** The authors of a deleted text, and on which side of the previous deletion of the undo step the text was. Holds no
+ * positions, so it needs no mapping. */
 export const remembered = StateEffect.define<{ readonly side: Side; readonly runs: readonly AuthorRun[] }>()
 
-/** The authors of what `transaction` inserts, in order, when it is an undo that restores another's text; else nothing. */
+/** Return the authors of the text that `transaction` inserts, in order, if it is an undo that restores model text;
+ * otherwise return no authors. */
 export function restoredAuthors(transaction: Transaction): readonly AuthorRun[] {
   let runs: readonly AuthorRun[] = []
   // The history lists the latest deletion of a step first.
@@ -58,18 +60,18 @@ export function restoredAuthors(transaction: Transaction): readonly AuthorRun[] 
   }
   if (runs.every(([, author]) => author === USER)) return []
   const length = runs.reduce((sum, [units]) => sum + units, 0)
-  // A composition may have joined itself to a deletion; then what is restored is not what was remembered.
+  // A composition may have joined the deletion's undo step. The restored text is then not the remembered one.
   return length === insertedLength(transaction.changes) ? runs : []
 }
 
-/** Units that `changes` insert. */
+/** Return the number of units that `changes` insert. */
 export function insertedLength(changes: ChangeSet): number {
   let length = 0
   changes.iterChanges((_fromA, _toA, fromB, toB) => (length += toB - fromB))
   return length
 }
 
-/** Effects that give the text inserted by `changes` to `author`, or to the authors of `runs` where there are any. */
+/** Return effects that assign the text inserted by `changes` to `author`, or to the authors of `runs` if there are any. */
 export function authorEffects(changes: ChangeSet, author: Author, runs: readonly AuthorRun[]): StateEffect<Stretch>[] {
   return stretches(changes, author, runs).map((stretch) => wrote.of(stretch))
 }
@@ -122,10 +124,10 @@ function paint(inks: RangeSet<Ink>, { from, to, author }: Stretch): RangeSet<Ink
 }
 
 export const authorship = {
-  /** The extension, for a text that begins with these runs. */
+  /** Return the extension for a text that begins with these runs. */
   from: (runs: readonly AuthorRun[]) => field.init(() => fromRuns(runs)),
   of: (state: EditorState): RangeSet<Ink> => state.field(field),
-  /** Who wrote what is between `from` and `to`: runs that sum to its length. */
+  /** Return the authors between `from` and `to`, as runs that sum to its length. */
   runs,
 }
 

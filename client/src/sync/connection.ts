@@ -1,6 +1,7 @@
-/** The socket: connects, reconnects, asks with a time limit, and hands events to the documents they belong to.
+/** Connection: the page's one socket to the server.
  *
- * Nothing is ever sent while disconnected, since the socket's own buffer would burst stale requests later. */
+ * Owns connecting, reconnecting, the time limit of a request, and passing events on to the draft they belong to. Sends
+ * nothing while disconnected, because the socket would buffer requests and send them, stale, all at once later. */
 
 import { io, type Socket } from "socket.io-client"
 import {
@@ -15,7 +16,7 @@ import {
   type UpdatesEvent,
 } from "./protocol.ts"
 
-/** `outdated`: this page is older than the server and must be loaded again. */
+/** `outdated`: the server speaks another protocol, so the page must be reloaded. */
 export type Link = "connecting" | "connected" | "offline" | "outdated"
 
 export interface DraftListener {
@@ -60,11 +61,11 @@ export class Connection implements Channel {
   }
 
   async request<K extends keyof Requests>(event: K, payload: Requests[K][0]): Promise<Answer<Requests[K][1]>> {
-    if (!this.socket.connected) throw new LostAnswer("not connected")
+    if (!this.socket.connected) throw new LostAnswer("The page is not connected.")
     try {
       return (await this.socket.timeout(ANSWER_MS).emitWithAck(event, payload)) as Answer<Requests[K][1]>
     } catch (error) {
-      throw new LostAnswer(`no answer to ${event}`, { cause: error })
+      throw new LostAnswer(`The server did not answer "${event}".`, { cause: error })
     }
   }
 
@@ -72,7 +73,7 @@ export class Connection implements Channel {
     if (this.socket.connected) this.socket.volatile.emit(event, payload)
   }
 
-  /** Hands the draft's events to `listener`, until the function it answers is called. */
+  /** Pass the draft's events to `listener` until the returned function is called. */
   listen(draft: string, listener: DraftListener): () => void {
     this.listeners.set(draft, listener)
     if (this.connected) listener.connected()
@@ -97,7 +98,7 @@ export class Connection implements Channel {
       return
     }
     if (this.link !== "offline") this.changed("offline")
-    // The socket tries again by itself when the server can't be reached, but not when it refuses.
+    // The socket reconnects by itself if the server is unreachable, but not if the server refuses the connection.
     if (!this.socket.active) this.retry()
   }
 

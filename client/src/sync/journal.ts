@@ -1,19 +1,19 @@
-/** What the user wrote and the server has not confirmed, kept on this device until it is.
+/** Journal: the user's unconfirmed updates, kept on this device until the server confirms them.
  *
- * One record per opened document, under its client id, in IndexedDB. Where IndexedDB is missing the journal lives in
- * memory and says so. Knows nothing of sockets or editors. */
+ * Owns one record per open document, under its client id, in IndexedDB, and the recovered texts. Without IndexedDB the
+ * journal lives in memory, and `durable` is false. Knows nothing of sockets or editors. */
 
 import type { PushedUpdate } from "./protocol.ts"
 
 export interface JournalRecord {
   readonly draft: string
   readonly client: string
-  /** The revision the first update applies to. */
+  /** The revision that the first update applies to. */
   readonly revision: number
   readonly updates: readonly PushedUpdate[]
 }
 
-/** Text that could not be merged any more: shown to the user until he has dealt with it. */
+/** A text that could not be merged. The page shows it until the user removes it. */
 export interface Recovered {
   readonly id: string
   readonly draft: string
@@ -21,14 +21,14 @@ export interface Recovered {
 }
 
 export interface Journal {
-  /** Whether what is saved outlives the page. */
+  /** Whether records outlive the page. */
   readonly durable: boolean
-  /** Resolves when the record is on disk. */
+  /** Save a record. Resolves when the record is on disk. */
   save(record: JournalRecord): Promise<void>
   clear(draft: string, client: string): Promise<void>
-  /** Clears the record if its owner has not written to it since it was read. */
+  /** Clear the record, unless its owner has changed it since it was read. */
   clearIfUnchanged(record: JournalRecord): Promise<void>
-  /** The records of one draft, or of all. */
+  /** Return the records of one draft, or of all drafts. */
   records(draft?: string): Promise<readonly JournalRecord[]>
   keepRecovered(recovered: Recovered): Promise<void>
   recovered(draft: string): Promise<readonly Recovered[]>
@@ -44,7 +44,7 @@ export async function openJournal(factory: IDBFactory | undefined = globalThis.i
   try {
     return new DiskJournal(await openDatabase(factory))
   } catch (error) {
-    console.warn("Unsent edits cannot be kept on this device:", error)
+    console.warn("Unsent changes cannot be kept on this device:", error)
     return new MemoryJournal()
   }
 }
@@ -57,8 +57,8 @@ function openDatabase(factory: IDBFactory): Promise<IDBDatabase> {
       opening.result.createObjectStore(RECOVERED, { keyPath: "id" })
     }
     opening.onsuccess = () => resolve(opening.result)
-    opening.onerror = () => reject(opening.error ?? new Error("IndexedDB cannot be opened"))
-    opening.onblocked = () => reject(new Error("another tab holds an older journal open"))
+    opening.onerror = () => reject(opening.error ?? new Error("IndexedDB cannot be opened."))
+    opening.onblocked = () => reject(new Error("Another tab holds an older journal open."))
   })
 }
 
@@ -107,7 +107,7 @@ class DiskJournal implements Journal {
     return new Promise((resolve, reject) => {
       const transaction = this.database.transaction(name, "readwrite", { durability: "strict" })
       transaction.oncomplete = () => resolve()
-      transaction.onabort = () => reject(transaction.error ?? new Error("the journal could not be written"))
+      transaction.onabort = () => reject(transaction.error ?? new Error("The journal could not be written."))
       act(transaction.objectStore(name))
     })
   }
@@ -116,12 +116,12 @@ class DiskJournal implements Journal {
     return new Promise((resolve, reject) => {
       const reading = this.database.transaction(name).objectStore(name).getAll()
       reading.onsuccess = () => resolve(reading.result as T[])
-      reading.onerror = () => reject(reading.error ?? new Error("the journal could not be read"))
+      reading.onerror = () => reject(reading.error ?? new Error("The journal could not be read."))
     })
   }
 }
 
-/** Keeps records for the life of the page. */
+/** A journal that lives as long as the page. */
 export class MemoryJournal implements Journal {
   readonly durable = false
   private readonly unconfirmed = new Map<string, JournalRecord>()

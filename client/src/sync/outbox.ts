@@ -1,6 +1,7 @@
-/** The way of the user's updates to the server: first into the journal, then in pushes, one at a time.
+/** Outbox: sends the user's updates, first into the journal and then to the server, one push at a time.
  *
- * A push that was acked is confirmed only when the stream brings it back. Knows nothing of what arrives otherwise. */
+ * An acknowledged push counts as confirmed only once the stream of updates returns it. Knows nothing of other writers'
+ * updates. */
 
 import type { EditorState } from "@codemirror/state"
 import type { Journal } from "./journal.ts"
@@ -9,33 +10,33 @@ import { isHopeless, pushCount } from "./push.ts"
 import type { Signal, Timers } from "./timers.ts"
 import { toWire, versioned } from "./versioned.ts"
 
-/** What the outbox asks of the document it belongs to. */
+/** The document that the outbox belongs to. */
 export interface OutboxOwner {
   readonly draft: string
   readonly client: string
   /** Whether the document is open on the present connection. */
   readonly live: boolean
-  /** Whether an IME composes: what is half composed isn't sent. */
+  /** Whether an IME composes. Half-composed text is not sent. */
   readonly held: boolean
   readonly state: EditorState
-  /** Opens the document again; with `snapshot`, what is unconfirmed is set aside. */
+  /** Open the document again. With `snapshot`, the unconfirmed updates are set aside. */
   reopen(how: "updates" | "snapshot"): void
 }
 
-/** How long a confirmation may take after its ack before the document is opened again. */
+/** How long a confirmation may take after the acknowledgement, before the document is opened again. */
 const CONFIRMATION_MS = 5_000
 const RETRY_MS = 1_000
 
 export class Outbox {
   /** Whether unconfirmed updates outlive the page. */
   keptOnDevice: boolean
-  /** Number of local updates, since the beginning, that are in the journal; only those are sent. */
+  /** The number of local updates, from the first, that are in the journal. Only these are sent. */
   private kept = 0
   private keeping: Promise<void> = Promise.resolve()
-  /** Whether the journal may hold a record of ours. */
+  /** Whether the journal may hold a record of this document. */
   private recorded = false
   private pushing = false
-  /** Something to push may have come up since the running push looked. */
+  /** Whether there may be more to push than the running push has seen. */
   private pushAgain = false
 
   constructor(
@@ -48,19 +49,19 @@ export class Outbox {
     this.keptOnDevice = journal.durable
   }
 
-  /** Takes up new local updates. */
+  /** Take up new local updates. */
   edited(): void {
     this.keeping = this.keeping.then(() => this.writeJournal())
     void this.keeping.then(() => this.push())
   }
 
-  /** The stream confirmed everything. */
+  /** Clear the journal's record: the stream has confirmed every update. */
   emptied(): void {
     if (this.recorded) void this.journal.clear(this.owner.draft, this.owner.client)
     this.recorded = false
   }
 
-  /** Sends what there is, as far as the document is open. */
+  /** Send the updates that are in the journal, while the document is open. */
   async push(): Promise<void> {
     this.pushAgain = true
     if (this.pushing) return
@@ -72,7 +73,7 @@ export class Outbox {
       }
     } catch (error) {
       if (!(error instanceof LostAnswer)) throw error
-      // It may have arrived or not: what is unconfirmed after opening again is sent again.
+      // The push may have arrived. Updates that are still unconfirmed after the next open are sent again.
       this.timers.after("open", RETRY_MS, () => this.owner.reopen("updates"))
     } finally {
       this.pushing = false
@@ -89,7 +90,7 @@ export class Outbox {
         await this.journal.save({ draft, client, revision, updates: unconfirmed.map(toWire) })
       } catch (error) {
         // A full or broken disk must not keep the text from the server.
-        console.warn("Unsent edits cannot be kept on this device:", error)
+        console.warn("Unsent changes cannot be kept on this device:", error)
         this.keptOnDevice = false
       }
     }
@@ -105,14 +106,14 @@ export class Outbox {
     const updates = safe.slice(0, pushCount(safe))
     const answer = await this.channel.request("edit", { draft, revision, client, updates })
     if (answer.ok) return this.confirmation(answer.revision)
-    // Too much may have changed for these edits as they are; what the log still tells, they can be brought over.
+    // Too many updates may lie between. Opening again rebases these updates, as far as the server's log reaches.
     if (answer.error.code === "behind") this.owner.reopen("updates")
     else if (isHopeless(answer.error.code)) this.owner.reopen("snapshot")
     else this.timers.after("push", RETRY_MS, () => void this.push())
     return false
   }
 
-  /** Waits for the stream to reach an acked revision; opens the document again if it doesn't. */
+  /** Wait until the stream reaches an acknowledged revision, or else open the document again. Return whether to go on. */
   private async confirmation(revision: number): Promise<boolean> {
     const deadline = Date.now() + CONFIRMATION_MS
     while (this.owner.live && versioned.of(this.owner.state).revision < revision) {

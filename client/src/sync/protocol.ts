@@ -1,19 +1,19 @@
-/** The wire: every event and answer of the `/story` namespace and of the REST paths, as types.
+/** Protocol: the types of every event and answer of the `/story` namespace and of the REST paths.
  *
  * Owns names and shapes only. Lengths and offsets are UTF-16 units; line breaks are `\n`. */
 
 export const PROTOCOL = 1
 
-/** Who wrote a text: `user`, or `model:<menu name>`. */
+/** The author of a text: `user` or `model:<menu name>`. */
 export type Author = string
 
-/** A stretch of text by one author, by its length. */
+/** A run of text by one author. */
 export type AuthorRun = readonly [length: number, author: Author]
 
-/** A stretch of text by its length, and when it was written: seconds since 1970, or null for a draft's beginning. */
+/** A run of text written at one time, in seconds since 1970; null for a draft's beginning. */
 export type TimeRun = readonly [length: number, at: number | null]
 
-/** When each part of a draft's text was written, in all its length at `revision`. */
+/** The times at which the parts of a draft's text were written. The lengths sum to the text's length at `revision`. */
 export interface History {
   readonly revision: number
   readonly written: readonly TimeRun[]
@@ -59,7 +59,7 @@ export interface Sampling {
   readonly seed: number | null
   readonly min_length: number
   readonly stop_at_end: boolean
-  /** Words per minute; null is as fast as it goes. */
+  /** Words per minute; null means as fast as possible. */
   readonly pace: number | null
 }
 
@@ -71,7 +71,7 @@ export interface Settings {
 
 export type DraftState = "paused" | "loading" | "waiting" | "writing" | "held" | "ended" | "failed"
 
-/** One update as the server sends it; `changes` is a ChangeSet in CodeMirror's JSON form. */
+/** An update from the server. `changes` is a ChangeSet in CodeMirror's JSON form. */
 export interface WireUpdate {
   readonly client: string
   readonly author: Author
@@ -80,7 +80,7 @@ export interface WireUpdate {
   readonly tokens?: readonly (readonly [length: number, logprob: number])[]
 }
 
-/** One update as a client pushes it; `authors` only restores authors, for an undo. */
+/** An update from a page. `authors` restores the authors of deleted text, for an undo. */
 export interface PushedUpdate {
   readonly changes: unknown
   readonly authors?: readonly AuthorRun[]
@@ -88,7 +88,7 @@ export interface PushedUpdate {
 
 export interface UpdatesEvent {
   readonly draft: string
-  /** The revision before the first of the updates. */
+  /** The revision before the first update. */
   readonly revision: number
   readonly epoch: number
   readonly updates: readonly WireUpdate[]
@@ -102,13 +102,13 @@ export interface StateEvent {
   readonly progress?: number | null
   readonly tokens_per_second?: number | null
   readonly reaction_ms?: number | null
-  /** Offset at which the text the model sees begins. */
+  /** The offset at which the model's window begins. */
   readonly window?: number | null
   readonly settings: Settings
 }
 
 interface Opened extends Partial<Omit<StateEvent, "draft" | "state" | "settings">> {
-  /** The head: the revision after all that this answer holds. */
+  /** The revision after every update in this answer. */
   readonly revision: number
   readonly epoch: number
   readonly state: DraftState
@@ -124,13 +124,13 @@ export interface OpenedUpdates extends Opened {
   readonly updates: readonly WireUpdate[]
 }
 
-/** A text that could stand at a place, with the model's own probability for it. */
+/** A text that could come next, with the model's own probability for it. */
 export interface Option {
   readonly text: string
   readonly probability: number
 }
 
-/** Every request a client makes: what it carries, and what a successful answer holds. */
+/** The requests of a page: the payload, and the content of a successful answer. */
 export interface Requests {
   open: [{ draft: string; revision?: number }, OpenedSnapshot | OpenedUpdates]
   close: [{ draft: string }, object]
@@ -146,16 +146,16 @@ export interface Requests {
   retry: [{ draft: string; revision: number }, { revision: number; kept: string }]
 }
 
-/** Hints: sent without asking for an answer, lost without harm. */
+/** The hints of a page. They have no answer, and losing one does no harm. */
 export interface Hints {
   hold: { draft: string; composing: boolean }
   seen: { draft: string; revision: number }
 }
 
-/** What the document's client needs of a connection; the tests have their own. */
+/** The part of a connection that the document client needs. */
 export interface Channel {
   readonly connected: boolean
-  /** Rejects with LostAnswer when no answer came: the request may or may not have been carried out. */
+  /** Send a request. Rejects with LostAnswer if no answer comes; the server may have carried the request out all the same. */
   request<K extends keyof Requests>(event: K, payload: Requests[K][0]): Promise<Answer<Requests[K][1]>>
   hint<K extends keyof Hints>(event: K, payload: Hints[K]): void
 }
@@ -169,7 +169,7 @@ export interface MenuEntry {
   readonly model: string
   readonly available: boolean
   readonly reason?: string | null
-  /** The number format it computes in and that format's error, once it was loaded. */
+  /** The model's number format and its error, once the model has been loaded. */
   readonly precision?: string
 }
 
@@ -178,7 +178,7 @@ export type Mode = "continue" | "prompt"
 export interface Menu {
   readonly continue: readonly MenuEntry[]
   readonly prompt: readonly MenuEntry[]
-  /** Where the configuration is broken, if it is. */
+  /** A sentence about the mistake in the configuration, if it has one. */
   readonly error?: string | null
 }
 

@@ -1,8 +1,8 @@
-/** Sends what a page that is gone had written and not got confirmed, under its old client id and revision.
+/** Replay: sends the unconfirmed updates of closed pages, under their old client ids and revisions.
  *
- * A page holds a Web Lock named after each of its clients, so a record whose lock is free has lost its owner. Where
- * there are no Web Locks a living page's record may be replayed too; the server knows the updates by client and
- * count, so nothing is applied twice. */
+ * A page holds a Web Lock for each of its clients, so a record whose lock is free has lost its page. Without Web Locks
+ * the record of an open page may be replayed too. The server recognises updates by client and count, so it applies
+ * none of them twice. */
 
 import type { Journal, JournalRecord } from "./journal.ts"
 import type { Channel } from "./protocol.ts"
@@ -13,8 +13,8 @@ export function clientLock(client: string): string {
   return `storygen-client-${client}`
 }
 
-/** Replays every record of `draft`, or of all drafts, whose owner is gone. Rejects with LostAnswer where the connection fails; then
- * the records stay. What the server will never take is kept as recovered text. */
+/** Replay every record of `draft`, or of all drafts, whose page is gone. Updates that the server refuses for good are
+ * kept as recovered text. Rejects with LostAnswer if the connection fails; the records then stay. */
 export async function replayAbandoned(
   draft: string | undefined,
   journal: Journal,
@@ -33,15 +33,15 @@ export async function replayAbandoned(
 
 async function replay(record: JournalRecord, journal: Journal, channel: Channel): Promise<void> {
   const unconfirmed = record.updates.map(fromWire)
-  const left = await send({ revision: record.revision, unconfirmed, made: unconfirmed.length }, record, channel)
-  if (left === "later") return
-  if (left.length) {
-    await journal.keepRecovered({ id: randomId(), draft: record.draft, text: insertedText(left) })
+  const refused = await send({ revision: record.revision, unconfirmed, made: unconfirmed.length }, record, channel)
+  if (refused === "later") return
+  if (refused.length) {
+    await journal.keepRecovered({ id: randomId(), draft: record.draft, text: insertedText(refused) })
   }
   await journal.clearIfUnchanged(record)
 }
 
-/** Pushes everything; answers what the server will never take, or that it is to be tried again. */
+/** Push every update. Return the updates that the server refuses for good, or `later` if the replay must be repeated. */
 async function send(
   pending: Versioned,
   { draft, client }: JournalRecord,
@@ -55,7 +55,7 @@ async function send(
     if (answer.ok && count === updates.length) return []
     const isBehind = !answer.ok && answer.error.code === "behind"
     if (!answer.ok && !isBehind) return isHopeless(answer.error.code) ? unconfirmed : "later"
-    // The next push starts where this one has been rebased to, or could not be from where it began.
+    // Rebase the remaining updates first: this push held only some of them, or its revision was too old.
     const opened = await channel.request("open", { draft, revision })
     if (!opened.ok) return isHopeless(opened.error.code) ? unconfirmed : "later"
     if (!("updates" in opened)) return isBehind ? unconfirmed : unconfirmed.slice(count)

@@ -1,8 +1,8 @@
-/** The REST paths: the model menu and the stories of this browser. */
+/** REST client: requests for the model menu and for the stories of this browser. */
 
 import type { History, Menu, Mode, Sampling, StoryEntry, WireError } from "./protocol.ts"
 
-/** The server answered with an error, or could not be reached; the message is a sentence for the user. */
+/** The server answered with an error or could not be reached. The message is a sentence for the user. */
 export class RequestFailed extends Error {
   override readonly name = "RequestFailed"
 }
@@ -11,9 +11,9 @@ export interface NewStory {
   readonly mode: Mode
   readonly prompt: string
   readonly model?: string
-  /** How many openings of that model, side by side. */
+  /** The number of openings by `model`. */
   readonly drafts?: number
-  /** Instead of `model`: one opening by each of these. */
+  /** Instead of `model`: one opening by each of these models. */
   readonly models?: readonly string[]
   readonly sampling?: Partial<Sampling>
 }
@@ -34,18 +34,18 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   try {
     response = await fetch(path, { method, ...sent })
   } catch (error) {
-    throw new RequestFailed("The server can't be reached. It may have been stopped.", { cause: error })
+    throw new RequestFailed("The server cannot be reached. It may have been stopped.", { cause: error })
   }
   const text = await response.text()
   if (response.ok) return (text ? JSON.parse(text) : undefined) as T
-  throw new RequestFailed(messageOf(text) ?? `The server answered ${response.status}.`)
+  throw new RequestFailed(messageOf(text) ?? `The server answered with status ${response.status}.`)
 }
 
 function messageOf(text: string): string | undefined {
   try {
     return (JSON.parse(text) as { error?: WireError }).error?.message
   } catch (error) {
-    // A proxy in between answers with a page of its own.
+    // A proxy in between may answer with a page of its own.
     if (error instanceof SyntaxError) return undefined
     throw error
   }

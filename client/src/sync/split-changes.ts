@@ -1,18 +1,18 @@
-/** Cuts a change that is too large for one push into several that do the same one after another.
+/** Change splitting: cuts a change that is too large for one update into a sequence of smaller changes.
  *
- * Knows nothing of the wire; sizes are UTF-16 units of inserted text. */
+ * Sizes are UTF-16 units of inserted text. Knows nothing of the protocol. */
 
 import { ChangeSet, Text } from "@codemirror/state"
 
 interface Piece {
-  /** Range in the document as it was before the whole change. */
+  /** The range in the document before the whole change. */
   readonly from: number
   readonly to: number
   readonly insert: Text
 }
 
-/** Change sets that, applied in order to a document of `changes.length` units, equal `changes`. None inserts
- * more than `limit` units (at least 2) or changes more than `places` places, and none is cut inside a surrogate pair. */
+/** Split `changes` into change sets that do the same when applied in order. None inserts more than `limit` units (at
+ * least 2) or changes more than `places` places, and no cut is inside a surrogate pair. */
 export function splitChanges(changes: ChangeSet, limit: number, places: number): readonly ChangeSet[] {
   const pieces = piecesOf(changes, limit)
   const units = pieces.reduce((sum, piece) => sum + piece.insert.length, 0)
@@ -35,7 +35,7 @@ function piecesOf(changes: ChangeSet, limit: number): Piece[] {
     pieces.push({ from, to, insert: inserted.slice(0, first) })
     for (let start = first; start < inserted.length; ) {
       const end = cutAt(inserted, start, limit)
-      // What is deleted goes with the first piece; the rest is inserted where the deletion ended.
+      // The first piece holds the deletion. The other pieces are inserted at the end of the deleted range.
       pieces.push({ from: to, to, insert: inserted.slice(start, end) })
       start = end
     }
@@ -52,18 +52,18 @@ function cutAt(text: Text, start: number, limit: number): number {
 
 function grouped(pieces: readonly Piece[], limit: number, places: number): Piece[][] {
   const groups: Piece[][] = []
-  let room = 0
+  let unitsLeft = 0
   for (const piece of pieces) {
     const group = groups.at(-1)
-    // Two pieces of one cut insertion stay apart: the second stands after the first only once that is applied.
+    // Two pieces of one insertion belong in different groups: the second follows the first only once it is applied.
     const continues = group?.at(-1)?.to === piece.from && piece.from === piece.to
-    const fits = piece.insert.length <= room && group && group.length < places
+    const fits = piece.insert.length <= unitsLeft && group && group.length < places
     if (fits && !continues) group.push(piece)
     else {
       groups.push([piece])
-      room = limit
+      unitsLeft = limit
     }
-    room -= piece.insert.length
+    unitsLeft -= piece.insert.length
   }
   return groups
 }

@@ -1,11 +1,11 @@
-/** Waiting, in the two ways the sync code does: named timers, and for the next change of anything. */
+/** Timers: named timeouts, and a signal to wait for. */
 
-/** One timer per name. */
+/** A set of timers with at most one per name. */
 export class Timers {
   private readonly running = new Map<string, ReturnType<typeof setTimeout>>()
   private stopped = false
 
-  /** Acts after `ms`; a timer of that name that still runs is replaced. */
+  /** Call `act` after `ms`. A running timer of the same name is replaced. */
   after(name: string, ms: number, act: () => void): void {
     if (this.stopped) return
     clearTimeout(this.running.get(name))
@@ -18,27 +18,28 @@ export class Timers {
     )
   }
 
-  /** Acts after `ms`, unless a timer of that name runs already. */
+  /** Call `act` after `ms`, unless a timer of the same name is running. */
   within(name: string, ms: number, act: () => void): void {
     if (!this.running.has(name)) this.after(name, ms, act)
   }
 
-  /** Ends all timers, and lets none begin. */
+  /** Cancel all timers and start no more. */
   stop(): void {
     this.stopped = true
     for (const timer of this.running.values()) clearTimeout(timer)
   }
 }
 
+/** A condition that may have changed. */
 export class Signal {
   private readonly waiters = new Set<() => void>()
 
-  /** Wakes everybody who waits now. */
+  /** Resolve every promise that `next` has returned so far. */
   notify(): void {
     for (const wake of this.waiters) wake()
   }
 
-  /** Resolves at the next `notify`, or after `limit` ms. */
+  /** Wait for the next `notify`, at most `limit` ms. */
   next(limit: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {

@@ -1,7 +1,8 @@
-/** The document's revision and the user's updates the server has not confirmed yet.
+/** Versioned document: a revision of the server's, and the user's updates that are not confirmed.
  *
- * The algebra is that of `@codemirror/collab`; it is our own because one large paste or undo must travel as several
- * updates, each confirmed by itself, and because updates carry authors. Knows nothing of sockets or journals. */
+ * The algebra (operational transformation) is that of `@codemirror/collab`. It is implemented here because a large
+ * paste or undo is sent as several updates, each confirmed by itself, and because updates carry authors. Knows nothing
+ * of sockets or journals. */
 
 import {
   Annotation,
@@ -16,9 +17,9 @@ import { authorEffects, insertedLength, restoredAuthors } from "./authorship.ts"
 import type { Author, AuthorRun, PushedUpdate, WireUpdate } from "./protocol.ts"
 import { splitChanges } from "./split-changes.ts"
 
-/** Inserted units per update. Below 256 KiB even where every unit becomes a six-byte escape. */
+/** The most units that one update inserts: below 256 KiB even if every unit becomes a six-byte escape. */
 export const UPDATE_UNITS = 32_768
-/** Places one update changes: *replace all* in a long text is some updates. The server takes 20,000 in one event. */
+/** The most places that one update changes. The server accepts 20,000 in one event. */
 const UPDATE_PLACES = 5_000
 
 export interface LocalUpdate {
@@ -34,10 +35,10 @@ export interface RemoteUpdate {
 }
 
 export interface Versioned {
-  /** The server's revision that this document holds, apart from `unconfirmed`. */
+  /** The server's revision that this document is based on, without `unconfirmed`. */
   readonly revision: number
   readonly unconfirmed: readonly LocalUpdate[]
-  /** How many local updates there have been, confirmed ones included. */
+  /** The number of local updates so far, including the confirmed ones. */
   readonly made: number
 }
 
@@ -55,7 +56,7 @@ const field = StateField.define<Versioned>({
 })
 
 export const versioned = {
-  /** The extension, for a document that is at `revision`; `made` goes on counting over a new snapshot. */
+  /** Return the extension for a document at `revision`. `made` continues the count of an earlier snapshot. */
   at: (revision: number, made = 0) => field.init(() => ({ revision, unconfirmed: [], made })),
   of: (state: EditorState): Versioned => state.field(field),
 }
@@ -72,26 +73,28 @@ function localUpdates(transaction: Transaction): LocalUpdate[] {
 function splitRuns(runs: readonly AuthorRun[], at: number): [AuthorRun[], AuthorRun[]] {
   const before: AuthorRun[] = []
   const after: AuthorRun[] = []
-  let room = at
+  let unitsLeft = at
   for (const [length, author] of runs) {
-    const here = Math.min(room, length)
+    const here = Math.min(unitsLeft, length)
     if (here > 0) before.push([here, author])
     if (length > here) after.push([length - here, author])
-    room -= here
+    unitsLeft -= here
   }
   return [before, after]
 }
 
-/** What receiving updates comes to: the new bookkeeping, and what it does to the document. */
+/** The result of receiving updates: the new version, and the change to the document. */
 interface Received {
   readonly after: Versioned
   readonly changes: ChangeSet | null
   readonly effects: readonly StateEffect<unknown>[]
 }
 
-/** Takes `before` over `updates`, which follow its revision without a gap. Updates of `client` confirm the oldest
- * unconfirmed ones; over each of the others the unconfirmed ones are rebased, one by one: mapping over several
- * composed into one can come out differently, and then this text would depend on how the updates were batched. */
+/** Advance `before` over `updates`, which follow its revision without a gap.
+ *
+ * An update by `client` confirms the oldest unconfirmed update. Over every other update the unconfirmed ones are
+ * rebased, one update at a time: rebasing over a composition can give another text, so the text would depend on how
+ * the updates were batched. */
 export function advance(before: Versioned, client: string, updates: readonly RemoteUpdate[]): Received {
   let { unconfirmed } = before
   let changes: ChangeSet | null = null
@@ -110,7 +113,7 @@ export function advance(before: Versioned, client: string, updates: readonly Rem
   return { after, changes, effects }
 }
 
-/** Swaps the unconfirmed updates and one of another writer: afterwards his comes first. */
+/** Rebase the unconfirmed updates over another writer's update, so that this update comes first. */
 function rebase(unconfirmed: readonly LocalUpdate[], update: RemoteUpdate) {
   let { changes } = update
   let effects: readonly StateEffect<unknown>[] = authorEffects(changes, update.author, update.authors)
@@ -124,7 +127,7 @@ function rebase(unconfirmed: readonly LocalUpdate[], update: RemoteUpdate) {
   return { unconfirmed: rebased, changes, effects }
 }
 
-/** The transaction that takes the document over `updates`. */
+/** Return the transaction that advances the document over `updates`. */
 export function receive(state: EditorState, client: string, updates: readonly RemoteUpdate[]): TransactionSpec {
   const { after, changes, effects } = advance(versioned.of(state), client, updates)
   const annotations = [synced.of(after), Transaction.remote.of(true), Transaction.addToHistory.of(false)]
@@ -144,7 +147,7 @@ export function fromWire(update: PushedUpdate): LocalUpdate {
   return { changes: ChangeSet.fromJSON(update.changes), authors: update.authors ?? [] }
 }
 
-/** What `updates`, which follow one another, insert in all; separate places are set apart by an ellipsis. */
+/** Return the text that consecutive `updates` insert, with an ellipsis between separate places. */
 export function insertedText(updates: readonly LocalUpdate[]): string {
   const [first, ...rest] = updates.map((update) => update.changes)
   const all = first && rest.reduce((sum, next) => sum.compose(next), first)
