@@ -1,4 +1,7 @@
-"""Hypothesis strategies for texts, changes and updates, shared by the tests of the document."""
+"""Strategies: texts, changes, tokens and updates for Hypothesis, shared by the tests of stories.
+
+Knows nothing of the code under test, except how to build its values.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ def texts(max_size: int = 12) -> st.SearchStrategy[str]:
 
 @st.composite
 def changes_to(draw: st.DrawFn, text: str) -> ChangeSet:
-    """A change to `text` that cuts no character in half."""
+    """A change to `text` that splits no surrogate pair."""
     offsets = [at for at in range(len(text) + 1) if not splits_pair(text, at)]
     changes, done = ChangeSet.identity(len(text)), 0
     for _ in range(draw(st.integers(0, 3))):
-        left = [at for at in offsets if at >= done]
-        start, end = sorted((draw(st.sampled_from(left)), draw(st.sampled_from(left))))
+        later = [at for at in offsets if at >= done]
+        start, end = sorted((draw(st.sampled_from(later)), draw(st.sampled_from(later))))
         shift = changes.new_length - len(text)
         changes = changes.compose(ChangeSet.delete(changes.new_length, start + shift, end + shift))
         changes = changes.compose(ChangeSet.insert(changes.new_length, start + shift, draw(texts(4))))
@@ -34,7 +37,7 @@ def changes_to(draw: st.DrawFn, text: str) -> ChangeSet:
 
 @st.composite
 def tokens_of(draw: st.DrawFn, length: int) -> tuple[Token, ...]:
-    """Tokens that sum to `length`, some with zero-length ones before them."""
+    """Tokens whose lengths add up to `length`, some with zero-length tokens before them."""
     tokens: list[Token] = []
     while length:
         size = draw(st.integers(1, min(4, length)))
@@ -46,7 +49,7 @@ def tokens_of(draw: st.DrawFn, length: int) -> tuple[Token, ...]:
 
 @st.composite
 def updates_to(draw: st.DrawFn, text: str) -> Update:
-    """An update by anybody; a model appends, a user may restore what others wrote."""
+    """An update to `text` by a user or a model. A user's update may restore the authors of its text, as undo does."""
     author = draw(st.sampled_from(AUTHORS))
     if author != USER and draw(st.booleans()):
         insert = draw(texts(20))

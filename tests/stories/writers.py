@@ -1,7 +1,8 @@
-"""Simulated pages for the reducer's tests: a person's copy of the text with lag, lost acks and repeated pushes.
+"""Writers: a simulated page and a simulated server around the reducer, for its tests.
 
-`Page` is CodeMirror's collab client in a few lines; `Authority` is the reducer with its log, as the
-actor drives it. People write characters that are unique in a run, models write lower-case words.
+`Page` is CodeMirror's collab client in a few lines, with lag, lost acknowledgements and repeated pushes. `Authority`
+is the reducer with its log, driven as a live draft drives it. Every character that a page types is unique in a test,
+and models write lower-case words, so that a test can tell them apart. Knows nothing of sockets or threads.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def new_state(text: str = "") -> DraftState:
 
 
 class Authority:
+    """The server's copy of one draft: its state, its log and a clock that a test sets."""
+
     def __init__(self, text: str = "") -> None:
         self.first = text
         self.state = new_state(text)
@@ -30,11 +33,12 @@ class Authority:
         self.now = 0.0
 
     def take(self, event: DraftEvent) -> Result:
-        step = reduce(self.state, event)
-        assert step.state.revision == self.state.revision + len(step.updates)
-        self.state = step.state
-        self.log.extend(step.updates)
-        return step
+        """Reduce an event."""
+        result = reduce(self.state, event)
+        assert result.state.revision == self.state.revision + len(result.updates)
+        self.state = result.state
+        self.log.extend(result.updates)
+        return result
 
     def start(self, limit: int | None = None) -> None:
         self.take(Start(limit, seed=1, now=self.now))
@@ -52,6 +56,7 @@ class Authority:
         return self.take(Edit(f"connection of {client}", client, revision, updates, over, self.now))
 
     def folded(self) -> str:
+        """The text that the log leads to."""
         text = self.first
         for update in self.log:
             text = update.changes.apply(text)
@@ -60,6 +65,8 @@ class Authority:
 
 @dataclass
 class Page:
+    """A page of one person. Text that it types or deletes is recorded in `typed` and `deleted`."""
+
     authority: Authority
     client: str
     revision: int = 0
@@ -88,12 +95,12 @@ class Page:
         self.unconfirmed.append(Update(self.client, USER, changes))
 
     def send(self) -> None:
-        """What is unconfirmed goes out; it is on its way until `arrive`."""
+        """Send the unconfirmed updates. They are under way until `arrive`."""
         if self.in_flight is None and self.unconfirmed:
             self.in_flight = (self.revision, tuple(self.unconfirmed))
 
     def arrive(self, ack_is_lost: bool = False) -> None:
-        """The server gets the push. Where the ack is lost, the same push arrives once more later."""
+        """Deliver the push. If its acknowledgement is lost, the same push arrives again at the next call."""
         if self.in_flight:
             revision, updates = self.in_flight
             self.authority.push(revision, self.client, updates)
@@ -101,8 +108,9 @@ class Page:
                 self.in_flight = None
 
     def receive(self, at_most: int | None = None) -> None:
-        behind = self.authority.log[self.revision :]
-        for update in behind[:at_most]:
+        """Apply the updates that this page has not received yet, at most `at_most` of them."""
+        missing = self.authority.log[self.revision :]
+        for update in missing[:at_most]:
             self._receive(update)
 
     def _receive(self, update: Update) -> None:
@@ -117,6 +125,7 @@ class Page:
         self.unconfirmed, self.text = rebased, changes.apply(self.text)
 
     def settle(self) -> None:
+        """Exchange everything, so that page and server have the same text."""
         self.arrive()
         self.receive()
         self.send()

@@ -1,22 +1,37 @@
-"""The laws of ChangeSet on texts and changes of any shape, and what `from_json` refuses."""
+"""ChangeSet: against CodeMirror's results, the laws of its algebra on random texts, and its JSON."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stories.text.changes import ChangeSet, InvalidChange
-from stories.text.rebase import rebase
-from stories.text.update import Update
-from stories.text.utf16 import is_clean
+from stories.text.utf16 import is_clean, to_units
 from tests.stories.strategies import changes_to, texts
+from tests.stories.text.codemirror_vectors import PAIRS, canonical
+
+
+@pytest.mark.parametrize("vector", PAIRS, ids=range(len(PAIRS)))
+def test_every_operation_gives_the_result_of_codemirror(vector: dict[str, Any]) -> None:
+    text, after_a = to_units(vector["text"]), to_units(vector["afterA"])
+    a, b, following = (ChangeSet.from_json(vector[name]) for name in ("a", "b", "next"))
+    assert canonical(a.to_json()) == vector["a"]
+    assert a.apply(text) == after_a
+    assert (a.length, a.new_length) == (len(text), vector["newLength"])
+    assert canonical(a.map(b).to_json()) == vector["mapAfter"]
+    assert canonical(a.map(b, before=True).to_json()) == vector["mapBefore"]
+    assert canonical(a.compose(following).to_json()) == vector["composed"]
+    assert a.map(b, before=True).apply(b.apply(text)) == to_units(vector["both"])
+    assert [[a.map_pos(at, -1), a.map_pos(at, 1)] for at in range(len(text) + 1)] == vector["positions"]
+    assert canonical([list(change) for change in a.iter_changes()]) == vector["ranges"]
 
 
 @given(st.data())
-def test_compose_is_one_after_the_other(data: st.DataObject) -> None:
+def test_a_composition_does_one_change_after_the_other(data: st.DataObject) -> None:
     text = data.draw(texts())
     first = data.draw(changes_to(text))
     second = data.draw(changes_to(first.apply(text)))
@@ -27,14 +42,14 @@ def test_compose_is_one_after_the_other(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_both_orders_lead_to_the_same_text(data: st.DataObject) -> None:
+def test_concurrent_changes_give_the_same_text_in_both_orders(data: st.DataObject) -> None:
     text = data.draw(texts())
     a, b = data.draw(changes_to(text)), data.draw(changes_to(text))
     assert a.compose(b.map(a)).apply(text) == b.compose(a.map(b, before=True)).apply(text)
 
 
 @given(st.data())
-def test_json_and_lengths(data: st.DataObject) -> None:
+def test_json_is_read_back_unchanged_and_lengths_fit_the_texts(data: st.DataObject) -> None:
     text = data.draw(texts())
     changes = data.draw(changes_to(text))
     assert ChangeSet.from_json(json.loads(json.dumps(changes.to_json()))) == changes
@@ -43,7 +58,7 @@ def test_json_and_lengths(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_changed_ranges_rebuild_the_text(data: st.DataObject) -> None:
+def test_the_changed_ranges_rebuild_the_new_text(data: st.DataObject) -> None:
     text = data.draw(texts())
     changes = data.draw(changes_to(text))
     new, rebuilt, at = changes.apply(text), "", 0
@@ -53,12 +68,13 @@ def test_changed_ranges_rebuild_the_text(data: st.DataObject) -> None:
         at = change.to_a
         assert new[change.from_b : change.to_b] == change.inserted
     assert rebuilt + text[at:] == new
+    assert changes.inserted == sum(len(change.inserted) for change in ranges)
     assert changes.touches_end == any(change.to_a == len(text) for change in ranges)
     assert changes.is_empty == (not ranges)
 
 
 @given(st.data())
-def test_positions_outside_changes_keep_their_character(data: st.DataObject) -> None:
+def test_positions_outside_the_changes_keep_their_character(data: st.DataObject) -> None:
     text = data.draw(texts())
     changes = data.draw(changes_to(text))
     new = changes.apply(text)
@@ -69,23 +85,8 @@ def test_positions_outside_changes_keep_their_character(data: st.DataObject) -> 
         assert changes.map_pos(at, -1) <= changes.map_pos(at, 1)
 
 
-@given(st.data())
-def test_a_repeated_push_is_harmless(data: st.DataObject) -> None:
-    """However much of a push was accepted before its answer got lost, repeating it completes it once."""
-    text = data.draw(texts())
-    pushed: list[Update] = []
-    mine = text
-    for _ in range(data.draw(st.integers(1, 3))):
-        pushed.append(Update("me", "user", data.draw(changes_to(mine))))
-        mine = pushed[-1].changes.apply(mine)
-    other = Update("you", "user", data.draw(changes_to(text)))
-    once = [other, *rebase(pushed, [other])]
-    accepted = data.draw(st.integers(0, len(pushed)))
-    assert [*once[: 1 + accepted], *rebase(pushed, once[: 1 + accepted])] == once
-
-
 @given(st.integers(0, 9), st.data())
-def test_constructors(length: int, data: st.DataObject) -> None:
+def test_insert_delete_and_identity_do_what_their_names_say(length: int, data: st.DataObject) -> None:
     text = "abcdefghi"[:length]
     start, end = sorted((data.draw(st.integers(0, length)), data.draw(st.integers(0, length))))
     assert ChangeSet.insert(length, start, "x\n").apply(text) == text[:start] + "x\n" + text[start:]
@@ -103,7 +104,7 @@ def test_constructors(length: int, data: st.DataObject) -> None:
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_what_is_no_change(value: object) -> None:
+def test_a_malformed_change_is_refused(value: object) -> None:
     with pytest.raises(InvalidChange, match=r"\.$"):
         ChangeSet.from_json(value)
 
@@ -118,7 +119,7 @@ json_values = st.recursive(
 @given(
     json_values | st.lists(st.integers(-1, 4) | st.lists(st.integers(0, 3) | st.text("a😀", max_size=2), max_size=3))
 )
-def test_json_of_any_shape_is_read_or_refused(value: object) -> None:
+def test_any_json_is_either_a_valid_change_or_refused(value: object) -> None:
     try:
         changes = ChangeSet.from_json(value)
     except InvalidChange:
@@ -129,7 +130,7 @@ def test_json_of_any_shape_is_read_or_refused(value: object) -> None:
     assert ChangeSet.from_json(changes.to_json()) == changes
 
 
-def test_lengths_must_agree() -> None:
+def test_changes_of_other_lengths_are_refused() -> None:
     three, four = ChangeSet.identity(3), ChangeSet.insert(4, 0, "x")
     for attempt in (lambda: three.apply("ab"), lambda: four.map(three), lambda: three.compose(four)):
         with pytest.raises(InvalidChange):
@@ -139,30 +140,3 @@ def test_lengths_must_agree() -> None:
             ChangeSet.delete(3, start, end)
     with pytest.raises(InvalidChange):
         three.map_pos(4)
-
-
-@given(st.data())
-def test_a_rebase_over_joined_appends_is_one_over_each(data: st.DataObject) -> None:
-    text = mine = reached = data.draw(texts())
-    pushed, over = list[Update](), list[Update]()
-    for _ in range(data.draw(st.integers(1, 3))):
-        pushed.append(Update("one", "user", data.draw(changes_to(mine))))
-        mine = pushed[-1].changes.apply(mine)
-    for _ in range(data.draw(st.integers(1, 6))):
-        if data.draw(st.booleans()):
-            over.append(Update("model", "model:m", ChangeSet.insert(len(reached), len(reached), "ab")))
-        else:
-            over.append(Update("two", "user", data.draw(changes_to(reached))))
-        reached = over[-1].changes.apply(reached)
-    pending = [update.changes for update in pushed]
-    for accepted in over:
-        moving = accepted.changes
-        for index, own in enumerate(pending):
-            pending[index] = own.map(moving)
-            moving = moving.map(own, before=True)
-        mine = moving.apply(mine)
-    rebased = [update.changes for update in rebase(pushed, over)]
-    assert rebased == pending
-    for changes in rebased:
-        reached = changes.apply(reached)
-    assert reached == mine, text

@@ -1,4 +1,4 @@
-"""Spans against a naive list with one entry per unit, under random updates."""
+"""SpanList: against a plain list with one entry per unit, under random updates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from tests.stories.strategies import updates_to
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit of text: `group` is its token with the zero-length ones before it, `at` its place in the group."""
+    """A unit of text. `group` is its token with the zero-length tokens before it, `at` its offset in that token.
+
+    `born` tells two insertions of equal tokens apart.
+    """
 
     author: str
     group: tuple[Token, ...] = ()
@@ -58,7 +61,7 @@ Flat = list[tuple[str, int, tuple[Token, ...], str]]
 
 
 def flat_units(units: list[Unit]) -> Flat:
-    """`(author, length, group, tokenizer)`: whole groups, and single units that belong to none any more."""
+    """Return `(author, length, group, tokenizer)` of whole groups, and of single units whose group was cut."""
     result: Flat = []
     at = 0
     while at < len(units):
@@ -88,13 +91,13 @@ def flat_spans(spans: tuple[Span, ...]) -> Flat:
 
 
 @given(st.data())
-def test_spans_are_what_a_list_of_units_says(data: st.DataObject) -> None:
+def test_spans_agree_with_a_list_of_units(data: st.DataObject) -> None:
     text = "abc"
     units, spans = [Unit(USER)] * 3, SpanList.of(3, USER)
-    for step in range(data.draw(st.integers(1, 8))):
+    for number in range(data.draw(st.integers(1, 8))):
         update = data.draw(updates_to(text))
         text = update.changes.apply(text)
-        units = naive_apply(units, update, born=1000 * step)
+        units = naive_apply(units, update, born=1000 * number)
         spans = spans.apply(update)
         check(spans, units)
     start, end = sorted((data.draw(st.integers(0, len(text))), data.draw(st.integers(0, len(text)))))
@@ -120,7 +123,7 @@ def append(spans: SpanList, *tokens: Token) -> SpanList:
     return spans.apply(Update("model", "model:m", ChangeSet.insert(spans.length, spans.length, text), tokens, "v"))
 
 
-def test_a_long_text_is_made_of_bounded_spans() -> None:
+def test_a_long_text_has_few_spans_of_bounded_size() -> None:
     spans = SpanList.of(2, USER)
     for number in range(1000):
         spans = append(spans, Token(number, 2, -0.5))
@@ -132,17 +135,17 @@ def test_a_long_text_is_made_of_bounded_spans() -> None:
     assert all(span.lengths[-1] for span in parts if span.ids)
 
 
-def test_a_token_cut_in_two_takes_the_zero_length_ones_before_it_along() -> None:
-    whole, half, rest = Token(1, 2, -1.0), Token(2, 0, -1.0), Token(3, 2, -1.0)
-    spans = append(SpanList.of(1, USER), whole, half, rest)
+def test_a_cut_token_is_dropped_with_the_zero_length_tokens_before_it() -> None:
+    whole, first, second = Token(1, 2, -1.0), Token(2, 0, -1.0), Token(3, 2, -1.0)
+    spans = append(SpanList.of(1, USER), whole, first, second)
     author = "model:m"
 
     def of_tokens(*tokens: Token) -> Span:
         return Span.of_tokens(author, tokens, "v")
 
     assert spans.slice(1, 3) == (of_tokens(whole),)
-    assert spans.slice(3, 5) == (of_tokens(half, rest),)
-    assert spans.slice(2, 5) == (Span(1, author), of_tokens(half, rest))
+    assert spans.slice(3, 5) == (of_tokens(first, second),)
+    assert spans.slice(2, 5) == (Span(1, author), of_tokens(first, second))
     assert spans.slice(1, 4) == (of_tokens(whole), Span(1, author))
     typed = spans.apply(Update("me", USER, ChangeSet.insert(5, 4, "!")))
     assert typed.slice(0, 6) == (
@@ -151,18 +154,18 @@ def test_a_token_cut_in_two_takes_the_zero_length_ones_before_it_along() -> None
     )
 
 
-def test_zero_length_tokens_at_the_end_wait_for_what_completes_them() -> None:
+def test_zero_length_tokens_at_the_end_belong_to_the_next_token() -> None:
     spans = append(append(SpanList.of(0, USER), Token(1, 1, 0.0), Token(2, 0, 0.0)), Token(3, 2, 0.0))
     assert spans.slice(0, 3)[0].ids == (1, 2, 3)
     assert spans.slice(1, 3)[0].ids == (2, 3)
 
 
-def test_ids_that_no_vocabulary_has_are_refused() -> None:
+def test_token_ids_beyond_four_bytes_are_refused() -> None:
     with pytest.raises(InvalidSpans):
         append(SpanList.of(1, USER), Token(2**31, 1, 0.0))
 
 
-def test_tokens_without_end_that_make_up_nothing_are_refused() -> None:
+def test_hundreds_of_zero_length_tokens_in_a_row_are_refused() -> None:
     with pytest.raises(InvalidSpans):
         append(SpanList.of(1, USER), *[Token(1, 0, 0.0)] * 300, Token(1, 1, 0.0))
 
@@ -174,7 +177,7 @@ def test_tokens_without_end_that_make_up_nothing_are_refused() -> None:
         *({"authors": ((1, USER),)}, {"authors": ((3, USER),)}, {"authors": ((3, USER), (-1, USER))}),
     ],
 )
-def test_tokens_and_authors_must_add_up(extra: dict[str, Any]) -> None:
+def test_tokens_and_authors_that_do_not_add_up_are_refused(extra: dict[str, Any]) -> None:
     with pytest.raises(InvalidChange):
         SpanList.of(1, USER).apply(Update("me", USER, ChangeSet.insert(1, 1, "ab"), **extra))
 
@@ -195,6 +198,6 @@ def test_a_change_for_another_text_is_refused() -> None:
         *([[1, "m", "v", [2**31], [1], [0]]], [[1, "m", "v", [-1], [1], [0]]]),
     ],
 )
-def test_what_are_no_spans(value: object) -> None:
+def test_malformed_json_is_refused(value: object) -> None:
     with pytest.raises(InvalidSpans):
         SpanList.from_json(value)

@@ -1,4 +1,4 @@
-"""Units form against Python's own UTF-16 codec."""
+"""Units form, against Python's own UTF-16 codec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ proper_texts = st.text(st.characters(codec="utf-8"))
 
 
 @given(proper_texts)
-def test_lengths_are_those_of_utf16(text: str) -> None:
+def test_units_have_the_length_of_utf16_and_convert_back(text: str) -> None:
     units = to_units(text)
     assert len(units) == len(text.encode("utf-16-le")) // 2
     assert from_units(units) == text
@@ -23,7 +23,7 @@ def test_lengths_are_those_of_utf16(text: str) -> None:
 
 
 @given(st.text(st.sampled_from("a\0\r\n\ud83d\ude00\udfff中"), max_size=6))
-def test_clean_is_what_utf8_and_an_editor_can_hold(units: str) -> None:
+def test_text_is_clean_if_utf8_can_encode_it_and_an_editor_keeps_it(units: str) -> None:
     try:
         from_units(units).encode("utf-8")
         encodable = True
@@ -32,13 +32,13 @@ def test_clean_is_what_utf8_and_an_editor_can_hold(units: str) -> None:
     assert is_clean(units) == (encodable and "\0" not in units and "\r" not in units)
 
 
-def test_astral_characters_are_not_units() -> None:
+def test_text_with_astral_characters_is_clean_only_in_units_form() -> None:
     assert not is_clean("😀")
     assert is_clean(to_units("😀"))
 
 
 @given(proper_texts, st.integers(-1, 9))
-def test_splitting_a_pair_leaves_no_text(text: str, at: int) -> None:
+def test_an_offset_splits_a_pair_if_the_halves_are_not_text(text: str, at: int) -> None:
     units = to_units(text)
     inside = 0 <= at <= len(units)
     assert splits_pair(units, at) == (inside and not (is_text(units[:at]) and is_text(units[at:])))
@@ -52,6 +52,6 @@ def is_text(units: str) -> bool:
     return True
 
 
-def test_lone_surrogates_have_no_ordinary_form() -> None:
+def test_a_lone_surrogate_cannot_be_converted_back() -> None:
     with pytest.raises(UnicodeDecodeError):
         from_units("a\ud83d")
