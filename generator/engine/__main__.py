@@ -41,7 +41,7 @@ def main() -> None:
     if options.threads:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     # Threads that spin while they wait take the cores from the web process and the browser; threads that sleep at
-    # once wake late, many times a token. So they spin for some microseconds, then sleep (docs/lab_log.md).
+    # once wake late, many times a token. So they spin for some microseconds, then sleep (docs/experiments/0005).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.app
 IDLE = 1000
 IDLE_BYTES = 150 * 2**20
 COMINGS = 10_000
-# By then Python's collector has looked through everything once: after more than six thousand (docs/lab_log.md).
+# By then Python's collector has looked through everything once: after more than six thousand (docs/experiments/0034).
 WARM = 7_000
 
 
