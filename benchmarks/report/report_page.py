@@ -66,7 +66,7 @@ def _lines(record: Record) -> Iterator[str]:
 def _part(part: str, entry: dict[str, Any]) -> Iterator[str]:
     yield f"## {_HEADINGS[part]}\n"
     took = f", {entry['seconds'] / 60:.1f} minutes" if "seconds" in entry else ""
-    yield f"`python -m benchmarks {part}`, {entry['date']}, {entry['machine']}{took}.\n"
+    yield from _paragraph(f"`python -m benchmarks {part}`, {entry['date']}, {entry['machine']}{took}.")
     yield from _SECTIONS[part](entry["figures"])
     if (FOLDER / f"{part}.svg").exists():
         yield f"![{_HEADINGS[part]}](performance/{part}.svg)\n"
