@@ -89,3 +89,11 @@ def test_the_cost_of_an_edit_includes_applying_it() -> None:
     typed = [Update("me", USER, ChangeSet.insert(5, 2, "x"))]
     assert edit_work(typed, []) == 3
     assert edit_work(typed, [append(5)]) == rebase_work(typed, [append(5)]) + 3
+
+
+@pytest.mark.parametrize("changes", [[2, [0, "ab"], 3], [4, [1, "ab"]], [[0, "ab"], 4, [0, "ab"]], [3, [2]], [5]])
+def test_other_updates_by_a_model_are_not_joined(changes: list[object]) -> None:
+    first = Update(MODEL_CLIENT, "model:m", ChangeSet.from_json(changes))
+    over = [first, append(first.changes.new_length)]
+    typed = [Update("me", USER, ChangeSet.insert(5, 2, "x"))]
+    assert rebase_work(typed, over) == rebase_work(typed, over[:1]) + rebase_work(typed, over[1:])
