@@ -50,6 +50,7 @@ import functools
 import logging
 import socket
 
+from generator.drafts.group_commit import RunBlocking
 from generator.drafts.open_drafts import OpenDrafts
 from generator.engine_host.supervisor import ENGINE_COMMAND, EngineSupervisor
 from generator.library.library import Library
@@ -109,7 +110,7 @@ def _serve(
     mode: str,
     key: bytes,
     store: Store,
-    run_blocking: concurrency.RunBlocking,
+    run_blocking: RunBlocking,
     listener: socket.socket,
 ) -> None:
     port = listener.getsockname()[1]
@@ -128,16 +129,16 @@ def _serve(
     make_engine = functools.partial(EngineSupervisor, ENGINE_COMMAND, boot)
     compute = concurrency.one_at_a_time(mode)
     lag = app.lag
-    desk = OpenDrafts(
+    drafts = OpenDrafts(
         store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted, lambda: lag.seconds, compute
     )
-    app.connect(desk, Library(store, menu, run_blocking, desk), menu)
+    app.connect(drafts, Library(store, menu, run_blocking, drafts), menu)
     app.start_tasks()
-    retention = Retention(store, run_blocking, desk, settings.keep_days)
+    retention = Retention(store, run_blocking, drafts, settings.keep_days)
 
     def close() -> None:
         retention.close()
-        desk.close()
+        drafts.close()
         run_blocking(store.close)
 
     concurrency.spare_the_collector()

@@ -33,8 +33,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator/wire": {"generator.wire", "stories.errors"},
     "generator/models": {"generator.models", "generator.wire", "stories.errors", "json5"},
     "generator/engine_host": {"generator.engine_host", "generator.wire"},
-    "generator/drafts": {"generator.drafts", "generator.models", "generator.wire", "stories"},
-    "generator/library": {"generator.library", "generator.drafts", "generator.models", "generator.wire", "stories"},
+    "generator/engine_link": {"generator.engine_link", "generator.models", "generator.wire", "stories"},
+    "generator/drafts": {
+        *("generator.drafts", "generator.engine_link", "generator.models", "generator.wire", "stories"),
+    },
+    "generator/library": {"generator.library", "generator.drafts", "generator.models", "stories"},
     "generator/engine": {"generator.engine", "generator.wire"},
     "generator/engine/process": {"generator.engine.process", "generator.wire"},
     "generator/engine/tokens": {"generator.engine.tokens", "generator.wire", "numpy"},
@@ -64,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("flask", "flask_socketio", "socketio", "engineio", "werkzeug", "simple_websocket"),
         *("itsdangerous", "prometheus_client"),
     },
-    "web/concurrency.py": {"web", "eventlet", "werkzeug"},
+    "web/concurrency.py": {"web", "generator.drafts.group_commit", "eventlet", "werkzeug"},
     "web/settings.py": set(),
     "server.py": {"stories", "generator", "web"},
     # Runs before anything is installed.

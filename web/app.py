@@ -1,7 +1,7 @@
 """The web application: Flask, Socket.IO and the guards around them, put together.
 
 Owns the order of the layers and what an error looks like. Knows nothing of processes, ports being bound or
-signals (`server.py`), nor of what the desk and the library do.
+signals (`server.py`), nor of what open drafts and the library do.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class EdgeSettings:
 
 
 class WebApp:
-    """`connect` gives it a desk, which itself needs `publish`; after that `wsgi` serves."""
+    """`connect` gives it a drafts, which itself needs `publish`; after that `wsgi` serves."""
 
     def __init__(self, edge: EdgeSettings) -> None:
         self._edge = edge
@@ -80,10 +80,10 @@ class WebApp:
             inner = ProxyFix(inner, x_for=1, x_proto=1)
         self.wsgi = EdgeGuard(inner, origins, edge.behind_proxy, self.metrics.reject)
 
-    def connect(self, desk: OpenDrafts, library: Library, menu: Menu) -> None:
-        """Add the routes and events, which all end at the desk or the library."""
+    def connect(self, drafts: OpenDrafts, library: Library, menu: Menu) -> None:
+        """Add the routes and events, which all end at the open drafts or the library."""
         namespace = StoryNamespace(
-            desk, self._owners, self._broadcaster, self.metrics, self._is_full, self._guard.charge
+            drafts, self._owners, self._broadcaster, self.metrics, self._is_full, self._guard.charge
         )
         self._socketio.on_namespace(namespace)
         aside = [name for name, event in EVENTS.items() if event.aside]
@@ -92,8 +92,8 @@ class WebApp:
         _answer_errors(self.flask)
         self.flask.register_blueprint(rest(library, menu))
         self.flask.register_blueprint(pages(self._edge.root / "static", self._owners))
-        self.flask.register_blueprint(health(desk, self.metrics, lambda: self._is_stopping))
-        self.metrics.watch(desk.status)
+        self.flask.register_blueprint(health(drafts, self.metrics, lambda: self._is_stopping))
+        self.metrics.watch(drafts.figures)
         self._menu = menu
 
     def _is_full(self) -> bool:

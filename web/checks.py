@@ -13,19 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from generator.wire.sampling_params import InvalidSamplingParam, check
+from stories import limits
 from stories.errors import Refused
 from stories.text.changes import ChangeSet, InvalidChange
 from stories.text.utf16 import from_units, is_clean, to_units
 
 MAX_COUNT = 2**53 - 1
-MAX_TITLE = 200
-MAX_NAME = 200
-MAX_TEXT_BYTES = 256 * 1024
-MAX_BEGINNING_BYTES = 1024 * 1024
-MAX_UPDATES = 1000
-MAX_SECTIONS = 40_000  # 20,000 places changed at once; a text is gone through section by section
-MAX_AUTHOR_RUNS = 40_000  # of one change: undoing a replacement brings back many short stretches
-MAX_DRAFTS = 16
 RESERVED_CLIENTS = ("server", "model")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -152,7 +145,7 @@ def _changes(value: object, name: str) -> ChangeSet:
 
 def _authors(value: object, name: str) -> tuple[tuple[int, str], ...]:
     """`[[length, author], …]`, lengths above 0."""
-    if not isinstance(value, list) or len(value) > MAX_AUTHOR_RUNS:
+    if not isinstance(value, list) or len(value) > limits.AUTHOR_RUNS:
         raise invalid(f"{name} must be a list of [length, author] pairs.")
     return tuple(_author_run(run, f"{name}[{at}]") for at, run in enumerate(value))
 
@@ -171,10 +164,10 @@ CLIENT = Check("32 hexadecimal digits in lower case", _client)
 COUNT = whole(0)
 COUNT_FROM_ONE = whole(1)
 FLAG = Check("true or false", _flag)
-TEXT = text(MAX_TEXT_BYTES)
-BEGINNING = text(MAX_BEGINNING_BYTES)
-TITLE = line(MAX_TITLE)
-NAME = line(MAX_NAME)
+TEXT = text(limits.TEXT_BYTES)
+BEGINNING = text(limits.PROMPT_BYTES)
+TITLE = line(limits.TITLE_CHARACTERS)
+NAME = line(limits.NAME_CHARACTERS)
 MODE = one_of("continue", "prompt")
 SAMPLING = Check("sampling settings, any of them", _sampling)
 CHANGES = Check("ChangeSet as CodeMirror writes it", _changes)

@@ -15,7 +15,10 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from generator.drafts.group_commit import RunBlocking  # at run time it would be imported before the patching
 
 EVENTLET = "eventlet"
 THREADING = "threading"
@@ -28,12 +31,6 @@ _SWITCH_SECONDS = 0.00005
 P = ParamSpec("P")
 R = TypeVar("R")
 Environ = dict[str, Any]
-
-
-class RunBlocking(Protocol):
-    """Runs a function on a real thread and waits for its result."""
-
-    def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
 def check_eventlet() -> str | None:

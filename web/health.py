@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from generator.drafts.open_drafts import OpenDrafts
 
 
-def health(desk: OpenDrafts, metrics: Metrics, is_stopping: Callable[[], bool]) -> Blueprint:
+def health(drafts: OpenDrafts, metrics: Metrics, is_stopping: Callable[[], bool]) -> Blueprint:
     site = Blueprint("health", __name__)
 
     @site.get("/livez")
@@ -32,9 +32,9 @@ def health(desk: OpenDrafts, metrics: Metrics, is_stopping: Callable[[], bool]) 
         """Whether stories can be stored and a model can write. Editing works while the engine is down."""
         if is_stopping():
             return {"state": "stopping"}, 503
-        if desk.storage_problem() is not None:
+        if drafts.storage_problem() is not None:
             return {"state": "storage"}, 503
-        return ({"state": "ready"}, 200) if desk.engine_is_up else ({"state": "engine_down"}, 503)
+        return ({"state": "ready"}, 200) if drafts.engine_is_up else ({"state": "engine_down"}, 503)
 
     @site.get("/metrics")
     def show() -> Response:

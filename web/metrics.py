@@ -28,7 +28,7 @@ _COUNTERS = {
 }
 
 
-class _DeskFigures(Collector):
+class _DraftFigures(Collector):
     def __init__(self, status: Callable[[], Mapping[str, float]]) -> None:
         self._status = status
 
@@ -89,7 +89,7 @@ class Metrics:
 
     def watch(self, status: Callable[[], Mapping[str, float]]) -> None:
         """Show what the desk says of itself whenever somebody asks."""
-        self.registry.register(_DeskFigures(status))
+        self.registry.register(_DraftFigures(status))
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

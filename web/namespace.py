@@ -6,6 +6,7 @@ of how a session does what it is asked.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -27,8 +28,8 @@ from web.payloads import parse
 from web.socket_guard import NAMESPACE
 
 if TYPE_CHECKING:
+    from generator.drafts.live_draft import LiveDraft
     from generator.drafts.open_drafts import OpenDrafts
-    from generator.drafts.session import Session
 
 PROTOCOL = 1
 MAX_CONNECTIONS_PER_OWNER = 40
@@ -48,7 +49,7 @@ class PageConnection:
 class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no types
     def __init__(
         self,
-        desk: OpenDrafts,
+        drafts: OpenDrafts,
         owners: Owners,
         broadcaster: Broadcaster,
         metrics: Metrics,
@@ -56,7 +57,7 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
         charge: Callable[[str, float], None],
     ) -> None:
         super().__init__(NAMESPACE)
-        self._desk, self._owners, self._broadcaster = desk, owners, broadcaster
+        self._drafts, self._owners, self._broadcaster = drafts, owners, broadcaster
         self._metrics, self._is_full, self._charge = metrics, is_full, charge
         self._clients = ClientIds()
         self._connections: dict[str, PageConnection] = {}
@@ -103,7 +104,7 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
 
     def _forget(self, sid: str) -> None:
         self._broadcaster.forget(sid)
-        self._desk.disconnected(sid)
+        self._drafts.disconnected(sid)
 
     # --- called by the guard, with events of EVENTS and one object each ---
 
@@ -124,52 +125,53 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
             log.exception("%s failed", event)
             return refusal("storage", UNEXPECTED)
 
-    def _session(self, connection: PageConnection, draft: str) -> Session:
-        return self._desk.session(connection.owner, draft)
+    def _live_draft(self, connection: PageConnection, draft: str) -> LiveDraft:
+        return self._drafts.live_draft(connection.owner, draft)
 
     def open(self, connection: PageConnection, asked: payloads.OpenRequest) -> dict[str, Any]:
-        session = self._session(connection, asked.draft)
+        live_draft = self._live_draft(connection, asked.draft)
         if self._broadcaster.num_others(connection.sid, asked.draft) >= MAX_DRAFTS_PER_CONNECTION:
             raise Refused("busy", "Too many drafts are open on this page; close one.")
-        return session.open(connection.sid, asked.revision, lambda: self._broadcaster.join(connection.sid, asked.draft))
+        join = functools.partial(self._broadcaster.join, connection.sid, asked.draft)
+        return live_draft.open(connection.sid, asked.revision, join)
 
     def close(self, connection: PageConnection, asked: payloads.CloseRequest) -> dict[str, Any]:
         self._broadcaster.leave(connection.sid, asked.draft)
-        self._session(connection, asked.draft).close(connection.sid)
+        self._live_draft(connection, asked.draft).close(connection.sid)
         return {}
 
     def edit(self, connection: PageConnection, asked: payloads.EditRequest) -> dict[str, Any]:
-        session = self._session(connection, asked.draft)
+        live_draft = self._live_draft(connection, asked.draft)
         if not self._clients.claim(asked.client, connection.owner):
             raise Refused("invalid", "client is in use by somebody else; make a new one.")
         updates = [(update.changes, update.authors) for update in asked.updates]
-        return session.edit(connection.sid, asked.client, asked.revision, updates)
+        return live_draft.edit(connection.sid, asked.client, asked.revision, updates)
 
     def hold(self, connection: PageConnection, asked: payloads.HoldRequest) -> dict[str, Any]:
-        self._session(connection, asked.draft).hold(connection.sid, asked.composing)
+        self._live_draft(connection, asked.draft).hold(connection.sid, asked.composing)
         return {}
 
     def start(self, connection: PageConnection, asked: payloads.StartRequest) -> dict[str, Any]:
-        return self._session(connection, asked.draft).start(asked.limit)
+        return self._live_draft(connection, asked.draft).start(asked.limit)
 
     def pause(self, connection: PageConnection, asked: payloads.PauseRequest) -> dict[str, Any]:
-        return self._session(connection, asked.draft).pause()
+        return self._live_draft(connection, asked.draft).pause()
 
     def configure(self, connection: PageConnection, asked: payloads.ConfigureRequest) -> dict[str, Any]:
         changes = payloads.given(asked)
-        return self._session(connection, changes.pop("draft")).configure(changes)
+        return self._live_draft(connection, changes.pop("draft")).configure(changes)
 
     def rewind(self, connection: PageConnection, asked: payloads.RewindRequest) -> dict[str, Any]:
-        return self._session(connection, asked.draft).rewind(asked.revision, asked.from_)
+        return self._live_draft(connection, asked.draft).rewind(asked.revision, asked.from_)
 
     def retry(self, connection: PageConnection, asked: payloads.RetryRequest) -> dict[str, Any]:
-        return self._session(connection, asked.draft).retry(asked.revision)
+        return self._live_draft(connection, asked.draft).retry(asked.revision)
 
     def alternatives(self, connection: PageConnection, asked: payloads.AlternativesRequest) -> dict[str, Any]:
-        return self._session(connection, asked.draft).alternatives(asked.revision, asked.at)
+        return self._live_draft(connection, asked.draft).alternatives(asked.revision, asked.at)
 
     def seen(self, connection: PageConnection, asked: payloads.SeenRequest) -> dict[str, Any]:
-        self._session(connection, asked.draft).seen(connection.sid, asked.revision)
+        self._live_draft(connection, asked.draft).seen(connection.sid, asked.revision)
         return {}
 
 

@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
+from stories import limits
 from stories.errors import Refused
 from stories.text.changes import ChangeSet
 from stories.text.utf16 import from_units
@@ -87,15 +88,15 @@ def _edit_update(value: object, name: str) -> EditUpdate:
 
 
 EDIT_UPDATE = Check("{changes, authors?}", _edit_update)
-_EDIT_UPDATES = checks.listed(EDIT_UPDATE, checks.MAX_UPDATES)
+_EDIT_UPDATES = checks.listed(EDIT_UPDATE, limits.EDIT_UPDATES)
 
 
 def _edit_updates(value: object, name: str) -> list[EditUpdate]:
     updates: list[EditUpdate] = _EDIT_UPDATES.parse(value, name)
-    if sum(len(update.changes.sections) for update in updates) > checks.MAX_SECTIONS:
+    if sum(len(update.changes.sections) for update in updates) > limits.CHANGE_SECTIONS:
         raise Refused("too_large", "One edit changes too many places; send it in parts.")
     inserted = (change.inserted for update in updates for change in update.changes.iter_changes())
-    if sum(len(from_units(text).encode()) for text in inserted) > checks.MAX_TEXT_BYTES:
+    if sum(len(from_units(text).encode()) for text in inserted) > limits.TEXT_BYTES:
         raise Refused("too_large", "One edit inserts at most 256 KiB; send a larger paste in parts.")
     return updates
 
@@ -168,8 +169,8 @@ class CreateStoryRequest:
     prompt: Annotated[str, checks.BEGINNING]
     title: Annotated[str | None, checks.TITLE] = None
     model: Annotated[str | None, checks.NAME] = None
-    models: Annotated[list[str] | None, checks.listed(checks.NAME, checks.MAX_DRAFTS)] = None
-    drafts: Annotated[int | None, checks.whole(1, checks.MAX_DRAFTS)] = None
+    models: Annotated[list[str] | None, checks.listed(checks.NAME, limits.STORY_DRAFTS)] = None
+    drafts: Annotated[int | None, checks.whole(1, limits.STORY_DRAFTS)] = None
     sampling: Annotated[dict[str, Any] | None, checks.SAMPLING] = None
 
     def __post_init__(self) -> None:

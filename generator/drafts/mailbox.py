@@ -1,73 +1,123 @@
-"""Inbox: the turns that wait for a draft's actor, in order.
+"""Mailbox: the requests that wait for one draft, in order (the actor model's mailbox).
 
-Owns the queue, and how long what nobody waits for gathers in it: the longer, the more drafts are written at once and
-the later tasks that sleep wake up. So however many write on however small a machine, most of its time is left for
-those who type, and for the engine. Knows nothing of drafts.
+Owns the queue, how long model text is gathered into one batch, and that every request is answered, also when the
+mailbox closes. Knows nothing of drafts.
 """
 
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from stories.draft.events import DraftEvent
+from stories.errors import Refused
 
-LEAST_SECONDS, MOST_SECONDS = 0.03, 0.3
+MIN_GATHER_SECONDS, MAX_GATHER_SECONDS = 0.03, 0.3
 _LAGS = 40
-# To store and show a piece of text takes some two milliseconds of the one thread there is.
+# Storing and showing one piece of text takes about two milliseconds of the server's one thread.
 _PIECES_PER_SECOND = 100
 
+Answer = TypeVar("Answer")
 
-@dataclass(slots=True)
-class Turn:
-    """Something to do in the actor's turn: an event to reduce, then an answer to give after the commit."""
 
-    event: Callable[[], DraftEvent]
+@dataclass(slots=True, eq=False)
+class Request:
+    """`event` builds the event to apply; `answer` computes the answer once the event is durable.
+
+    Both are called on the draft's own thread. `done` is None when no caller waits for the answer.
+    """
+
+    event: Callable[[], Any]
     answer: Callable[[], Any] | None = None
     done: Future[Any] | None = None
 
+    def succeed(self) -> None:
+        """Compute the answer and hand it to the caller, or the exception that computing it raised."""
+        if self.done is None:
+            return
+        try:
+            self.done.set_result(self.answer() if self.answer else None)
+        except Exception as error:  # noqa: BLE001 -- the caller must be answered, and logs it
+            self.done.set_exception(error)
 
-class Inbox:
-    """`collect_seconds` says how long text gathers just now. None among the turns is the end."""
+    def refuse(self, code: str, message: str) -> None:
+        """Hand a refusal to the caller, unless the request was answered before."""
+        if self.done is not None and not self.done.done():
+            self.done.set_exception(Refused(code, message))
 
-    def __init__(self, collect_seconds: Callable[[], float]) -> None:
-        self._collect_seconds = collect_seconds
-        self._waiting: queue.Queue[Turn | None] = queue.Queue()
 
-    def put(self, turn: Turn | None) -> None:
-        self._waiting.put(turn)
+class Mailbox:
+    """`gather_seconds` returns for how long model text is to be gathered at present."""
+
+    def __init__(self, gather_seconds: Callable[[], float]) -> None:
+        self._gather_seconds = gather_seconds
+        self._waiting: queue.Queue[Request | None] = queue.Queue()  # None ends the draft
+        self._gate = threading.Lock()
+        self._is_closed = False
 
     def __len__(self) -> int:
         return self._waiting.qsize()
 
-    def take(self, shown: float, deadline: float | None, due: float | None) -> list[Turn | None]:
-        """The turns that come until `due`, with those that follow soon if nobody waits for an answer: so long after
-        text was last `shown`, until the `deadline` at most. No turns if none came by then."""
+    def ask(self, event: Callable[[], Any], answer: Callable[[], Answer]) -> Answer:
+        """Wait until the event is durable, then return `answer()`. Raises Refused."""
+        done: Future[Answer] = Future()
+        with self._gate:
+            if self._is_closed:
+                raise Refused(*_CLOSING)
+            self._waiting.put(Request(event, answer, done))
+        try:
+            return done.result()
+        finally:
+            del done  # a refusal would hold this frame, which holds the refusal, and with them the whole draft
+
+    def post(self, event: Callable[[], Any]) -> None:
+        """Add a request without waiting. It has no effect once the draft has ended."""
+        self._waiting.put(Request(event))
+
+    def end(self) -> None:
+        """Mark the end: the requests before it are still handled."""
+        self._waiting.put(None)
+
+    def take(self, shown: float, deadline: float | None, due: float | None) -> tuple[list[Request], bool]:
+        """Wait until `due` for the next batch of requests. Returns it and whether it is the last one.
+
+        While no caller waits, requests that follow soon join the batch: until the gathering time after text was last
+        `shown`, at the latest until `deadline`. All times are of the monotonic clock. The batch is empty when `due`
+        comes first.
+        """
         wait = None if due is None else max(0.0, due - time.monotonic())
-        turns: list[Turn | None] = []
+        batch: list[Request | None] = []
         with suppress(queue.Empty):
-            turns.append(self._waiting.get(timeout=wait))
+            batch.append(self._waiting.get(timeout=wait))
             while True:
-                ends = shown + self._collect_seconds()
+                ends = shown + self._gather_seconds()
                 wait = (ends if deadline is None else min(ends, deadline)) - time.monotonic()
-                patient = wait > 0 and all(turn is not None and turn.done is None for turn in turns)
-                turns.append(self._waiting.get(timeout=wait) if patient else self._waiting.get_nowait())
-        return turns
+                may_gather = wait > 0 and all(request is not None and request.done is None for request in batch)
+                batch.append(self._waiting.get(timeout=wait) if may_gather else self._waiting.get_nowait())
+        return [request for request in batch if request is not None], None in batch
 
-    def take_all(self) -> list[Turn | None]:
-        """What waits now."""
-        turns: list[Turn | None] = []
-        with suppress(queue.Empty):
-            while True:
-                turns.append(self._waiting.get_nowait())
-        return turns
+    def close(self) -> None:
+        """Refuse the requests that wait, and all later ones."""
+        with self._gate:
+            self._is_closed = True
+            with suppress(queue.Empty):
+                while True:
+                    request = self._waiting.get_nowait()
+                    if request is not None:
+                        request.refuse(*_CLOSING)
 
 
-def collect_seconds(writers: int, lag: float) -> float:
-    """How long text gathers while so many drafts are written, in a process whose tasks wake up so late, in seconds."""
-    return min(MOST_SECONDS, max(LEAST_SECONDS, writers / _PIECES_PER_SECOND, _LAGS * lag))
+_CLOSING = ("busy", "The draft is being closed; try again.")
+
+
+def gather_seconds(num_writing: int, lag: float) -> float:
+    """Return how long model text is gathered, in seconds: longer the more drafts write and the later the event loop is.
+
+    So most of a busy server's time stays free for people who type, and for the engine. `lag` is in seconds.
+    """
+    return min(MAX_GATHER_SECONDS, max(MIN_GATHER_SECONDS, num_writing / _PIECES_PER_SECOND, _LAGS * lag))

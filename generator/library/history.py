@@ -1,34 +1,33 @@
-"""Chronicle: when each part of a draft was written, for pages that ask.
+"""History: when each part of a draft was written.
 
-Owns how much of a log is read at once and which drafts' times are kept, so that to ask again costs what came since.
+Owns how much of a log one call reads, and a cache of the drafts asked for last: asking again reads only later updates.
 Knows nothing of who may ask.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
 
+from generator.drafts.group_commit import RunBlocking
 from stories.storage.store import Store
 from stories.storage.times import Times
 
-# A few ms of the store's thread: in between it serves those who write.
-SLICE = 200
-KEPT = 16
+SLICE = 200  # updates: a few milliseconds of the store's thread, which then serves drafts that write
+CACHED = 16  # drafts
 
 
 class History:
-    def __init__(self, store: Store, call: Callable[..., Any]) -> None:
-        """`call` runs a function of the store's where that may be done."""
-        self._store, self._call = store, call
-        self._kept: OrderedDict[str, Times] = OrderedDict()  # the last asked for at the end
+    """`run_blocking` runs all calls of the store."""
+
+    def __init__(self, store: Store, run_blocking: RunBlocking) -> None:
+        self._store, self._call = store, run_blocking
+        self._cache: OrderedDict[str, Times] = OrderedDict()  # the draft asked for last is at the end
 
     def times(self, draft: str) -> Times:
-        """The times of the draft's text, as it was last committed."""
-        times = self._kept.get(draft) or self._call(self._beginning, draft)
+        """Return the times of the draft's text as it was last committed. Raises StoreError."""
+        times = self._cache.get(draft) or self._call(self._beginning, draft)
         while True:
-            later: Times = self._call(self._advance, draft, times)
+            later = self._call(self._advance, draft, times)
             self._keep(draft, later)
             if later.revision - times.revision < SLICE:
                 return later
@@ -41,7 +40,7 @@ class History:
         return times.after(self._store.history(draft, times.revision, SLICE))
 
     def _keep(self, draft: str, times: Times) -> None:
-        self._kept[draft] = times
-        self._kept.move_to_end(draft)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        self._cache[draft] = times
+        self._cache.move_to_end(draft)
+        if len(self._cache) > CACHED:
+            self._cache.popitem(last=False)

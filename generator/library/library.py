@@ -1,60 +1,52 @@
 """Library: one person's stories, as REST shows them: create, list, rename, delete, fork, export, import.
 
-Owns the bodies of those requests. Knows nothing of HTTP: it takes and gives plain data and raises
-Refused. Text that is open comes from its session, so nothing shown is older than the page.
+Owns the bodies of those requests. Knows nothing of HTTP: it takes and returns plain data and raises Refused. The state
+of an open draft comes from its view, so nothing shown is older than the page.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from generator.drafts.group_commit import RunBlocking
 from generator.drafts.open_drafts import OpenDrafts
-from generator.drafts.services import checked_premise, merged_sampling
+from generator.drafts.settings import checked_premise, merged_sampling
 from generator.library.history import History
 from generator.models.menu import Menu
 from stories.draft.state import DraftSettings, new_head
-from stories.errors import Refused, StoreError, UnknownDraft, UnknownRevision, UnknownStory
-from stories.files.story_file import (
-    DraftFile,
-    InvalidImport,
-    StoryFile,
-    file_name,
-    read_file,
-    to_json,
-    to_markdown,
-    to_text,
-)
+from stories.errors import Refused, UnknownDraft
+from stories.files.story_file import DraftFile, StoryFile, file_name, read_file, to_json, to_markdown, to_text
+from stories.limits import PROMPT_UNITS, STORY_DRAFTS, TITLE_CHARACTERS
 from stories.storage.records import DraftEntry, NewDraft, NewStory, StoredDraft, Story
 from stories.storage.store import Store
 from stories.text.span_list import SpanList
 from stories.text.update import USER
 from stories.text.utf16 import to_units
 
-MAX_TITLE = 200
-MAX_DRAFTS = 16
-MAX_PROMPT_UNITS = 1_000_000
 MIMETYPES = {"txt": "text/plain", "md": "text/markdown", "json": "application/json"}
 
 
 class Library:
-    def __init__(self, store: Store, menu: Menu, run_blocking: RunBlocking, desk: OpenDrafts) -> None:
-        self._store, self._menu, self._run_blocking, self._desk = store, menu, run_blocking, desk
-        self._chronicle = History(store, self._call)
+    """`run_blocking` runs all calls of the store."""
+
+    def __init__(self, store: Store, menu: Menu, run_blocking: RunBlocking, drafts: OpenDrafts) -> None:
+        self._store, self._menu, self._call, self._drafts = store, menu, run_blocking, drafts
+        self._history = History(store, run_blocking)
 
     def stories(self, owner: str) -> dict[str, Any]:
+        """Return all stories, the last changed first."""
         return {"stories": [self._story_json(story) for story in self._call(self._store.stories, owner)]}
 
     def story(self, owner: str, story: str) -> dict[str, Any]:
         return self._story_json(self._call(self._store.story, owner, story))
 
     def create_story(self, owner: str, request: dict[str, Any]) -> dict[str, Any]:
-        """`request` is the contract's body. One draft per entry of `models`, or `drafts` of one model."""
+        """Create a story with one draft per entry of `models`, or `drafts` of one model. `request` is REST's body."""
         mode, prompt = request["mode"], to_units(request["prompt"])
-        if len(prompt) > MAX_PROMPT_UNITS:
-            raise Refused("too_large", f"a beginning holds at most {MAX_PROMPT_UNITS:,} characters")
+        if len(prompt) > PROMPT_UNITS:
+            raise Refused("too_large", f"A beginning holds at most {PROMPT_UNITS:,} characters.")
         sampling = merged_sampling({}, request.get("sampling", {}))
         premise = checked_premise(mode, request["prompt"]) if mode == "prompt" else None
         text = prompt if mode == "continue" else ""
@@ -63,28 +55,27 @@ class Library:
             for model in self._models(mode, request)
         )
         title = request.get("title") or _title_of(request["prompt"])
-        story = NewStory(secrets.token_hex(16), title[:MAX_TITLE], mode, drafts)
-        return self._story_json(self._call(self._store.create_story, owner, story))
+        return self._create(owner, title, mode, drafts)
 
     def rename_story(self, owner: str, story: str, title: str) -> dict[str, Any]:
-        return self._story_json(self._call(self._store.rename_story, owner, story, title[:MAX_TITLE]))
+        return self._story_json(self._call(self._store.rename_story, owner, story, title[:TITLE_CHARACTERS]))
 
     def delete_story(self, owner: str, story: str) -> None:
         drafts = [draft.id for draft in self._call(self._store.story, owner, story).drafts]
-        self._desk.discard(drafts, lambda: self._call(self._store.delete_story, owner, story))
+        self._drafts.discard(drafts, lambda: self._call(self._store.delete_story, owner, story))
 
     def create_draft(self, owner: str, story: str, request: dict[str, Any]) -> dict[str, Any]:
-        """A sibling: the parent's text at a revision, or the story's beginning again."""
+        """Create a sibling draft: from the parent's text at a revision, or from the story's beginning."""
         entry = self._call(self._store.story, owner, story)
         if not entry.drafts:
-            raise Refused("invalid", "this story has no draft to start from")
+            raise Refused("invalid", "This story has no draft to start from.")
         parent = request.get("parent") or entry.drafts[0].id
         stored = next((draft for draft in entry.drafts if draft.id == parent), None)
         if stored is None:
-            raise Refused("unknown_draft", "there is no such draft in this story")
+            raise Refused("unknown_draft", "There is no such draft in this story.")
         model = request.get("model", stored.model)
         sampling = merged_sampling(stored.head["sampling"], request.get("sampling", {}))
-        self._checked_model(entry.mode, model)
+        self._menu.usable(entry.mode, model)
         revision = request.get("revision")
         if revision is None:
             revision = 0 if "parent" not in request else self._call(self._store.load, parent).revision
@@ -95,20 +86,20 @@ class Library:
         return next(self._draft_json(made) for made in after.drafts if made.id == draft.id)
 
     def history(self, owner: str, draft: str) -> dict[str, Any]:
-        """When each part of the draft's text was written."""
+        """Return when each part of the draft's text was written."""
         self._check_owner(owner, draft)
-        times = self._chronicle.times(draft)
+        times = self._history.times(draft)
         return {"revision": times.revision, "written": [list(run) for run in times.runs]}
 
     def delete_draft(self, owner: str, draft: str) -> None:
         self._check_owner(owner, draft)
-        self._desk.discard([draft], lambda: self._call(self._store.delete_draft, owner, draft))
+        self._drafts.discard([draft], lambda: self._call(self._store.delete_draft, owner, draft))
 
     def export(self, owner: str, draft: str, wanted: str) -> tuple[bytes, str, str]:
-        """The file, its media type and its name. `txt` and `md` hold one draft, `json` the whole story."""
+        """Return a file, its media type and its name. `txt` and `md` hold one draft, `json` the whole story."""
         mimetype = MIMETYPES.get(wanted)
         if mimetype is None:
-            raise Refused("invalid", f"a draft is exported as {', '.join(MIMETYPES)}")
+            raise Refused("invalid", f"A draft can be exported as {', '.join(MIMETYPES)}.")
         chosen = self._stored(owner, draft)
         story = self._call(self._store.story, owner, chosen.story)
         if wanted == "json":
@@ -121,86 +112,60 @@ class Library:
         return data, mimetype, file_name(story.title, wanted)
 
     def import_story(self, owner: str, data: bytes, filename: str | None) -> dict[str, Any]:
-        """A new story from a file. A model the menu does not have gives way to the first available one."""
-        try:
-            file = read_file(filename or "story.json", data)
-        except InvalidImport as error:
-            raise Refused("invalid", str(error)) from error
+        """Create a story from a file. The first available model replaces a model that the menu does not have."""
+        file = read_file(filename or "story.json", data)
         drafts = tuple(self._imported(file.mode, draft) for draft in file.drafts)
-        story = NewStory(secrets.token_hex(16), file.title[:MAX_TITLE], file.mode, drafts)
+        return self._create(owner, file.title, file.mode, drafts)
+
+    def _create(self, owner: str, title: str, mode: str, drafts: tuple[NewDraft, ...]) -> dict[str, Any]:
+        story = NewStory(secrets.token_hex(16), title[:TITLE_CHARACTERS], mode, drafts)
         return self._story_json(self._call(self._store.create_story, owner, story))
 
     def _imported(self, mode: str, file: DraftFile) -> NewDraft:
-        known = self._menu.find(mode, file.model) is not None
-        model = file.model if known else self._first_available(mode)
+        is_known = self._menu.find(mode, file.model) is not None
+        model = file.model if is_known else self._menu.first_available(mode)
         settings = DraftSettings(model, merged_sampling({}, file.sampling), file.premise)
         return _new_draft(settings, file.text, SpanList.of_runs(file.authors))
 
     def _stored(self, owner: str, draft: str) -> StoredDraft:
-        stored: StoredDraft = self._call(self._store.load, draft)
+        stored = self._call(self._store.load, draft)
         if stored.owner != owner:
-            raise Refused("unknown_draft", "there is no such draft")
+            raise UnknownDraft
         return stored
 
     def _check_owner(self, owner: str, draft: str) -> None:
         if self._call(self._store.draft_owner, draft) != owner:
-            raise Refused("unknown_draft", "there is no such draft")
+            raise UnknownDraft
 
     def _models(self, mode: str, request: dict[str, Any]) -> Sequence[str]:
         models = request.get("models")
         if models is None:
-            model = request.get("model") or self._first_available(mode)
+            model = request.get("model") or self._menu.first_available(mode)
             models = [model] * request.get("drafts", 1)
-        if not 1 <= len(models) <= MAX_DRAFTS:
-            raise Refused("invalid", f"a story begins with 1 to {MAX_DRAFTS} drafts")
+        if not 1 <= len(models) <= STORY_DRAFTS:
+            raise Refused("invalid", f"A story begins with 1 to {STORY_DRAFTS} drafts.")
         for model in models:
-            self._checked_model(mode, model)
+            self._menu.usable(mode, model)
         return list(models)
 
-    def _checked_model(self, mode: str, model: str) -> None:
-        entry = self._menu.find(mode, model)
-        if entry is None:
-            raise Refused("unknown_model", f"there is no model {model!r} in the menu; choose another")
-        if not entry.available:
-            raise Refused("model_unavailable", f"{model}: {entry.reason}")
-
-    def _first_available(self, mode: str) -> str:
-        for entry in self._menu.as_json()[mode]:
-            if entry["available"]:
-                return str(entry["name"])
-        raise Refused("model_unavailable", "no model is available; the menu says why")
-
     def _story_json(self, story: Story) -> dict[str, Any]:
-        live = [session for draft in story.drafts if (session := self._desk.open_session(draft.id))]
+        views = [live.view for draft in story.drafts if (live := self._drafts.if_open(draft.id))]
         return {
             "id": story.id,
             "title": story.title,
             "mode": story.mode,
             "updated": story.updated,
-            "words": max([story.words, *(session.word_count() for session in live)]),
+            "words": max([story.words, *(view.num_words for view in views)]),
             "drafts": [self._draft_json(draft) for draft in story.drafts],
         }
 
     def _draft_json(self, draft: DraftEntry) -> dict[str, Any]:
-        session = self._desk.open_session(draft.id)
-        body: dict[str, Any] = {"id": draft.id, "model": draft.model, "state": session.phase() if session else "paused"}
+        live = self._drafts.if_open(draft.id)
+        body: dict[str, Any] = {"id": draft.id, "model": draft.model, "state": live.view.phase if live else "paused"}
         if draft.parent:
             body["parent"] = draft.parent
             body["forked_at"] = draft.forked_at
         return body
-
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Runs a store call on the store's thread; its errors become what a person is told."""
-        try:
-            return self._run_blocking(function, *arguments)
-        except UnknownStory as error:
-            raise Refused("unknown_story", "there is no such story") from error
-        except UnknownDraft as error:
-            raise Refused("unknown_draft", "there is no such draft") from error
-        except UnknownRevision as error:
-            raise Refused("invalid", "the draft has no such revision") from error
-        except StoreError as error:
-            raise Refused("storage", str(error)) from error
 
 
 def _draft_file(stored: StoredDraft) -> DraftFile:

@@ -19,6 +19,7 @@ from generator.models.hub_check import MODEL_ID, HubCheck
 from generator.models.menu_file import MODES, MenuFileError, MenuLine
 from generator.models.model_folder import Unusable
 from generator.wire.messages import ModelSpec
+from stories.errors import ModelUnavailable, Refused, UnknownModel
 
 DEFAULT_PROMPT_TEMPLATE = "<|endoftext|>[WP] {prompt} [RESPONSE] "
 
@@ -97,6 +98,22 @@ class Menu:
             self._reread()
             lines = self._all_lines(mode) if mode in MODES else ()
             return next((self._entry(mode, line) for line in lines if line.name == name), None)
+
+    def usable(self, mode: str, name: str) -> MenuEntry:
+        """Return the entry of this name. Raises UnknownModel, or ModelUnavailable where it cannot write."""
+        entry = self.find(mode, name)
+        if entry is None:
+            raise UnknownModel(name)
+        if not entry.available:
+            raise ModelUnavailable(name, entry.reason)
+        return entry
+
+    def first_available(self, mode: str) -> str:
+        """Return the name of the first entry that can write. Raises Refused where there is none."""
+        for entry in self.current().entries[mode]:
+            if entry.available:
+                return entry.name
+        raise Refused("model_unavailable", "No model is available; the menu says why.")
 
     def as_json(self) -> dict[str, Any]:
         """The body of `GET /api/models` and of the event `menu`."""

@@ -1,19 +1,19 @@
-"""Events: everything that can happen to a draft. The reducer answers each with a step.
+"""Events: everything that can happen to a draft. The reducer answers each with a result.
 
 Owns their fields. Times are seconds of one monotonic clock; revisions and offsets are the draft's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from stories.draft.state import DraftSettings
+from stories.draft.state import DraftSettings, DraftState
 from stories.text.update import Token, Update
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`over` is the log from `revision` to the head; `updates` are the client's, in its own coordinates."""
+    """A client's `updates`, made for `revision`. `over` is the log from that revision to the head."""
 
     connection: str
     client: str
@@ -25,6 +25,8 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Start:
+    """Start a run, or set the limit of the present one. `limit` is in tokens; None means without end."""
+
     limit: int | None
     seed: int
     now: float
@@ -32,20 +34,23 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    pass
+    """End the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configure:
+    """Replace the draft's settings."""
+
     settings: DraftSettings
     now: float
 
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """Cuts from `start` (in coordinates of `over`'s beginning) or, without one, the model's last stretch.
+    """Delete the text from `start` on, or the model's last stretch without one.
 
-    `kept` is the id of the sibling draft that keeps the text as it was. `retry` writes it anew.
+    `start` is an offset in the text before `over`. `kept` is the id of the sibling draft that keeps the text as it
+    was. With `retry` the model then writes again.
     """
 
     start: int | None
@@ -58,6 +63,8 @@ class Rewind:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
+    """A connection begins or goes on composing text with an input method, or ends it."""
+
     connection: str
     composing: bool
     now: float
@@ -65,7 +72,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Viewed:
-    """A connection opened the draft, or says that it shows everything up to `revision`."""
+    """A connection opened the draft, or shows everything up to `revision`."""
 
     connection: str
     revision: int
@@ -74,12 +81,16 @@ class Viewed:
 
 @dataclass(frozen=True, slots=True)
 class Left:
+    """A connection closed the draft."""
+
     connection: str
     now: float
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
+    """Time has passed."""
+
     now: float
 
 
@@ -92,18 +103,22 @@ class Wrote:
     tokens: tuple[Token, ...]
     tokenizer: str
 
+    def joined(self, later: Wrote) -> Wrote:
+        """Return this text and the `later` text of the same epoch as one event."""
+        return replace(self, text=self.text + later.text, tokens=self.tokens + later.tokens)
+
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """The window's base is now `base` units after where this epoch's context began."""
+class WindowMoved:
+    """The model's window now begins `base` units after the start of the context that this epoch was sent."""
 
     epoch: int
     base: int
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
-    """The run is over by the engine's word: `outcome` is `ended` or `failed`."""
+class RunStopped:
+    """The engine ended the run of `epoch`. `outcome` is `ended` or `failed`; `reason` is a sentence."""
 
     epoch: int
     outcome: str
@@ -111,10 +126,28 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Resent:
-    """The engine lost what it knew: the context must be sent again, as a new epoch."""
+class EngineRestarted:
+    """The engine lost its sequences: the context must be sent again, as a new epoch."""
 
     now: float
 
 
-DraftEvent = Resent | Edit | Start | Pause | Configure | Rewind | Hold | Viewed | Left | Tick | Wrote | Moved | Stopped
+@dataclass(frozen=True, slots=True)
+class ContextSent:
+    """The present epoch's context was sent to the engine; it begins at offset `base`."""
+
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """What followed `durable` could not be stored. `reason` is a sentence."""
+
+    durable: DraftState
+    reason: str
+
+
+FromPages = Edit | Start | Pause | Configure | Rewind | Hold | Viewed | Left
+FromEngine = Wrote | WindowMoved | RunStopped | EngineRestarted
+FromServer = Tick | ContextSent | StoreFailed
+DraftEvent = FromPages | FromEngine | FromServer

@@ -14,7 +14,7 @@ from stories.text.update import Update
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A new sibling draft: this text as it stood at `forked_at`."""
+    """A new sibling draft with the text of revision `forked_at`."""
 
     draft: str
     text: str
@@ -25,7 +25,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an event led to: the next state, the updates that led there (one revision each), and forks."""
+    """The next state, the updates that lead to it (one revision each), and new sibling drafts."""
 
     state: DraftState
     updates: tuple[Update, ...] = ()

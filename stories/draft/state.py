@@ -1,7 +1,7 @@
-"""Draft: one text with its settings and its run, at one revision.
+"""State: one draft at one revision, with its settings and its run.
 
-Owns the state that the reducer folds and which part of it is durable. Knows nothing of storage, sockets,
-engines or clocks. All offsets are UTF-16 units; all text is in units form (`stories.text.utf16`).
+Owns the fields that the reducer folds, and which of them are durable. Knows nothing of storage, sockets, engines or
+clocks. Offsets are UTF-16 units; text is in units form (`stories.text.utf16`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from stories.limits import NO_VIEWER_SECONDS
 from stories.text.span_list import SpanList
 from stories.text.update import USER
-
-NO_VIEWER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +24,16 @@ class DraftSettings:
     sampling: Mapping[str, Any]
     premise: str | None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as pages and the store have them."""
+        return {"model": self.model, "sampling": dict(self.sampling), "premise": self.premise}
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The intent to write. `limit` tokens may still come (None: without end), `tokens` have come.
+    """The intent to write. `limit` is the number of tokens still to come (None: without end), `tokens` those written.
 
-    `seed` is used where the settings have none.
+    `seed` applies where the settings have none.
     """
 
     limit: int | None
@@ -40,9 +43,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A connection that is composing holds the run until `expires`.
+    """A composing connection holds decoding until `expires`.
 
-    `since` is its last edit or the composition's start, `asked` when it last asked.
+    `since` is its last edit or the start of the composition; `asked` is when it last asked for the lease.
     """
 
     expires: float
@@ -52,7 +55,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class DraftState:
-    """Everything about a draft at one revision. What `head` returns is durable, with text and spans."""
+    """Everything about a draft at one revision. `head`, text and spans are durable; the rest is not."""
 
     draft: str
     revision: int
@@ -66,37 +69,40 @@ class DraftState:
     run_start: int = 0
     run: Run | None = None
 
-    dormant: bool = False  # loaded with a run that waits for somebody to open the draft
+    dormant: bool = False  # loaded with a run that waits until a page opens the draft
     outcome: str = ""  # why the last run stopped: limit, no_viewer, ended, failed, too_large
     reason: str = ""  # the sentence that goes with a failure
-    set_base: int = 0  # the base that this epoch's context was sent with
-    made: int = 0  # tokens of this epoch
-    granted: int = 0  # tokens this epoch may make in all
+    sent_base: int = 0  # where the context that was sent for this epoch begins
+    made: int = 0  # tokens written in this epoch
+    granted: int = 0  # tokens this epoch may write in all
     held_until: float = 0.0
     leases: Mapping[str, Lease] = field(default_factory=lambda: MappingProxyType({}))
     viewers: frozenset[str] = frozenset()
     alone_since: float = 0.0
-    unseen: tuple[tuple[int, int], ...] = ()  # (revision, tokens) not seen by any viewer
+    unseen: tuple[tuple[int, int], ...] = ()  # (revision, tokens) that no viewer has seen
 
     @property
-    def writes(self) -> bool:
+    def is_writing(self) -> bool:
+        """Whether a run is under way."""
         return self.run is not None and not self.dormant
 
     def is_held(self, now: float) -> bool:
+        """Whether an edit or a composition holds decoding."""
         return now < self.held_until or any(now < lease.expires for lease in self.leases.values())
 
     @property
     def unseen_tokens(self) -> int:
+        """The number of tokens that no viewer has seen."""
         return sum(tokens for _, tokens in self.unseen)
 
     def would_notice(self, connection: str, revision: int) -> bool:
-        """Whether anything follows from the connection's having seen `revision`."""
+        """Whether `Viewed(connection, revision)` would change anything."""
         is_news = bool(self.unseen) and self.unseen[0][0] <= revision
         return is_news or self.dormant or connection not in self.viewers
 
     def deadline(self, now: float) -> float | None:
-        """When a `Tick` is due next, or None."""
-        if not self.writes:
+        """Return when the next `Tick` is due: the end of a hold, a lease or the wait for a viewer."""
+        if not self.is_writing:
             return None
         times = [self.held_until, *(lease.expires for lease in self.leases.values())]
         if not self.viewers:
@@ -104,11 +110,9 @@ class DraftState:
         return min((time for time in times if time > now), default=None)
 
     def head(self) -> dict[str, Any]:
-        """What is durable besides revision, text and spans, as JSON data."""
+        """Return the durable fields besides revision, text and spans, as JSON data."""
         return {
-            "model": self.settings.model,
-            "sampling": dict(self.settings.sampling),
-            "premise": self.settings.premise,
+            **self.settings.to_json(),
             "authors": sorted(self.authors),
             "epoch": self.epoch,
             "attempt": self.attempt,
@@ -119,7 +123,7 @@ class DraftState:
 
 
 def restore(draft: str, revision: int, text: str, spans: SpanList, head: Mapping[str, Any]) -> DraftState:
-    """The state a stored draft continues from. A run that was interrupted waits until somebody opens it."""
+    """Return the state of a stored draft. An interrupted run is dormant until a page opens the draft."""
     run = Run(**head["run"]) if head.get("run") else None
     return DraftState(
         draft=draft,
@@ -138,6 +142,6 @@ def restore(draft: str, revision: int, text: str, spans: SpanList, head: Mapping
 
 
 def new_head(settings: DraftSettings, spans: SpanList) -> dict[str, Any]:
-    """The head of a draft that begins with a given text."""
+    """Return the head of a draft that begins with a given text."""
     authors = frozenset({USER, *(author for _, author in spans.runs())})
     return DraftState("", 0, "", spans, settings, authors).head()

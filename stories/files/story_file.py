@@ -14,16 +14,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stories.errors import Refused
+from stories.limits import (
+    IMPORT_AUTHOR_RUNS,
+    IMPORT_BYTES,
+    IMPORT_DRAFTS,
+    IMPORT_SETTINGS,
+    IMPORT_UNITS,
+    IMPORT_VALUES,
+    NAME_CHARACTERS,
+)
 from stories.text.update import USER
 from stories.text.utf16 import from_units, is_clean, to_units
 
-MAX_BYTES = 32 * 2**20
-MAX_UNITS = 8_000_000
-MAX_DRAFTS = 64
-MAX_RUNS = 200_000
-MAX_NAME = 200
-MAX_SETTINGS = 64
-MAX_VALUES = 1_000
 MODES = ("continue", "prompt")
 
 _FORMAT, _VERSION = "storygen", 1
@@ -120,8 +122,8 @@ def from_json(data: bytes, title: str) -> StoryFile:
     mode, drafts = value.get("mode"), value.get("drafts")
     if mode not in MODES:
         raise InvalidImport("The story's mode must be continue or prompt.")
-    if not isinstance(drafts, list) or not 1 <= len(drafts) <= MAX_DRAFTS:
-        raise InvalidImport(f"A story must have 1 to {MAX_DRAFTS} drafts.")
+    if not isinstance(drafts, list) or not 1 <= len(drafts) <= IMPORT_DRAFTS:
+        raise InvalidImport(f"A story must have 1 to {IMPORT_DRAFTS} drafts.")
     own_title = _name(value.get("title", ""), "title")
     return StoryFile(own_title or title, mode, tuple(_draft(draft, mode) for draft in drafts))
 
@@ -143,19 +145,19 @@ def read_file(name: str, data: bytes) -> StoryFile:
     reader = READERS.get(suffix.lower())
     if reader is None:
         raise InvalidImport(f"Files of this type cannot be imported. Choose one of these types: {', '.join(READERS)}.")
-    return reader(data, _name(stem[:MAX_NAME].strip(), "title") or "Untitled")
+    return reader(data, _name(stem[:NAME_CHARACTERS].strip(), "title") or "Untitled")
 
 
 def _by_user(text: str, title: str) -> StoryFile:
     """A story of one draft whose whole text is by the user."""
     units = _units(text)
-    return StoryFile(title[:MAX_NAME], "continue", (DraftFile(units, ((len(units), USER),) if units else ()),))
+    return StoryFile(title[:NAME_CHARACTERS], "continue", (DraftFile(units, ((len(units), USER),) if units else ()),))
 
 
 def _decoded(data: bytes) -> str:
     """Decode a file to text with `\\n` line breaks: from UTF-16 if its byte order mark says so, else from UTF-8."""
-    if len(data) > MAX_BYTES:
-        raise InvalidImport(f"The file is larger than {MAX_BYTES // 2**20} MiB.")
+    if len(data) > IMPORT_BYTES:
+        raise InvalidImport(f"The file is larger than {IMPORT_BYTES // 2**20} MiB.")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if utf16 else "utf-8-sig")
@@ -169,8 +171,8 @@ def _units(text: object) -> str:
     if not isinstance(text, str):
         raise InvalidImport("A draft's text must be a string.")
     units = to_units(text)
-    if len(units) > MAX_UNITS:
-        raise InvalidImport(f"A draft can have at most {MAX_UNITS:,} characters.")
+    if len(units) > IMPORT_UNITS:
+        raise InvalidImport(f"A draft can have at most {IMPORT_UNITS:,} characters.")
     if not is_clean(units):
         raise InvalidImport("A text must not contain half a character, NUL or a carriage return.")
     return units
@@ -192,8 +194,8 @@ def _draft(value: object, mode: str) -> DraftFile:
 
 
 def _authors(value: object, length: int) -> tuple[tuple[int, str], ...]:
-    if not isinstance(value, list) or len(value) > MAX_RUNS:
-        raise InvalidImport(f"A draft's authors must be a list of at most {MAX_RUNS:,} entries.")
+    if not isinstance(value, list) or len(value) > IMPORT_AUTHOR_RUNS:
+        raise InvalidImport(f"A draft's authors must be a list of at most {IMPORT_AUTHOR_RUNS:,} entries.")
     runs: list[tuple[int, str]] = []
     for run in value:
         if not isinstance(run, list) or len(run) != 2 or type(run[0]) is not int or run[0] <= 0:
@@ -209,13 +211,13 @@ def _authors(value: object, length: int) -> tuple[tuple[int, str], ...]:
 
 def _is_setting(value: object) -> bool:
     """Whether `value` has the form of a setting: a single value, or a list of values such as words."""
-    values = value if isinstance(value, list) and len(value) <= MAX_VALUES else [value]
+    values = value if isinstance(value, list) and len(value) <= IMPORT_VALUES else [value]
     return all(isinstance(item, str | int | float | bool | None) for item in values)
 
 
 def _sampling(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict) or len(value) > MAX_SETTINGS:
-        raise InvalidImport(f"A draft's sampling settings must be an object with at most {MAX_SETTINGS} entries.")
+    if not isinstance(value, dict) or len(value) > IMPORT_SETTINGS:
+        raise InvalidImport(f"A draft's sampling settings must be an object with at most {IMPORT_SETTINGS} entries.")
     if not all(_is_setting(setting) for setting in value.values()):
         raise InvalidImport("Each sampling setting must be a single value or a list of values.")
     return value
@@ -223,8 +225,8 @@ def _sampling(value: object) -> dict[str, Any]:
 
 def _name(value: object, field_name: str) -> str:
     """Check a short single line, such as a title or a model name. `field_name` is for the error."""
-    if not isinstance(value, str) or len(value) > MAX_NAME or not is_clean(to_units(value)) or "\n" in value:
-        raise InvalidImport(f"The {field_name} must be one line of at most {MAX_NAME} characters.")
+    if not isinstance(value, str) or len(value) > NAME_CHARACTERS or not is_clean(to_units(value)) or "\n" in value:
+        raise InvalidImport(f"The {field_name} must be one line of at most {NAME_CHARACTERS} characters.")
     return value
 
 

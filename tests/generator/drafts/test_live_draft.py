@@ -1,163 +1,89 @@
-"""The actor's order: what is asked is built from all that came before it, and answered only when it is durable."""
+"""A live draft: requests are built from everything before them, and answered only when they are durable."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from generator.drafts import recent_updates as log_tail
-from generator.drafts.engine_link import AMPLE_TOKENS
-from generator.drafts.group_commit import GroupCommit
-from generator.drafts.mailbox import LEAST_SECONDS
-from generator.drafts.services import Surroundings
-from generator.drafts.session import Session
-from generator.models.hub_check import HubCheck
-from generator.models.menu import Menu
-from generator.wire.messages import Budget, Set
-from stories.draft.events import DraftEvent, Edit, Hold, Left, Start, Tick, Viewed, Wrote
+from generator.drafts.live_draft import LiveDraft
+from generator.engine_link.engine_link import AMPLE_TOKENS
+from generator.wire.messages import Budget, ModelSpec, Set, Status
+from stories import limits
+from stories.draft.events import Edit, Hold, Left, Start, Tick, Viewed, Wrote
 from stories.draft.reducer import EDIT_HOLD_SECONDS
-from stories.draft.state import DraftSettings, new_head
 from stories.errors import Refused, StorageFailed
-from stories.storage.records import Commit, NewDraft, NewStory
-from stories.storage.store import Store
+from stories.storage.records import Commit
 from stories.text.changes import ChangeSet
-from stories.text.span_list import SpanList
 from stories.text.update import USER, Token, Update
-
-
-class Room:
-    """An actor over a real store, with a list in place of pages and engine."""
-
-    def __init__(self, path: Path, threads: ThreadPoolExecutor) -> None:
-        self.threads, self.heard, self.told = threads, list[tuple[str, dict[str, Any]]](), list[Any]()
-        self.collect_seconds = LEAST_SECONDS
-        self.store = Store(path / "stories.db")
-        head = new_head(DraftSettings("Fake", {}, None), SpanList.of(4, USER))
-        self.store.create_story(
-            "owner", NewStory("s", "Once", "continue", (NewDraft("d", "Fake", head, "Once", SpanList.of(4, USER)),))
-        )
-        self.committer = GroupCommit(self.store, lambda function, *arguments: function(*arguments))
-        (path / "config.js").write_text("var ModelConfig = {continuationModels: {}, promptModels: {}};")
-        self.around = Surroundings(
-            committer=self.committer,
-            compute=lambda function, *arguments: function(*arguments),
-            menu=Menu(path, path / "config.js", HubCheck(), ("paced-30",)),
-            publish=lambda draft, event, body: self.heard.append((event, body)),
-            send=self.told.append,
-            engine_is_up=lambda: True,
-            model_status=lambda key: None,
-            expect=lambda request: Future(),
-            stored_updates=self.store.updates,
-            reacted=Mock(),
-            collect_seconds=lambda: self.collect_seconds,
-        )
-        self.session = Session(self.store.load("d"), self.around)
-        self.actor = self.session._actor
-
-    def close(self) -> None:
-        self.actor.end()
-        self.actor.joined()
-        self.committer.close()
-        self.store.close()
-
-    @property
-    def updates(self) -> list[dict[str, Any]]:
-        return [body for event, body in self.heard if event == "updates"]
-
-    def busy(self) -> threading.Event:
-        """The actor is busy until the returned event is set; what comes meanwhile is one batch."""
-        release, entered = threading.Event(), threading.Event()
-
-        def wait() -> DraftEvent:
-            entered.set()
-            release.wait(10)
-            return Tick(0.0)
-
-        self.actor.post(wait)
-        assert entered.wait(10)
-        return release
-
-    def edit(self, revision: int, changes: ChangeSet, client: str = "page", at: float = 0.0) -> Future[int]:
-        update = Update(client, USER, changes)
-
-        def event() -> DraftEvent:
-            return Edit("c", client, revision, (update,), self.actor.log_since(revision), at)
-
-        return self.threads.submit(self.actor.ask, event, lambda: self.actor.state.revision)
-
-    def write(self, text: str) -> None:
-        epoch = self.actor.state.epoch
-        self.actor.post(lambda: Wrote(epoch, text, (Token(1, len(text), -1.0),), "t"))
+from tests.generator.drafts.draft_room import DraftRoom
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def room(tmp_path: Path) -> Iterator[DraftRoom]:
     with ThreadPoolExecutor(4) as threads:
-        room = Room(tmp_path, threads)
+        room = DraftRoom(tmp_path, threads)
         yield room
         room.close()
 
 
-def wait_for_turns(room: Room, count: int) -> None:
+def wait_for_requests(room: DraftRoom, count: int) -> None:
     ticks = threading.Event()
-    while room.actor.num_turns < count:
+    while len(room.mailbox) < count:
         ticks.wait(0.001)
 
 
-def test_an_edit_is_rebased_over_text_that_came_in_the_same_batch(room: Room) -> None:
-    room.actor.ask(lambda: Start(None, 1, 0.0), dict)
+def test_an_edit_is_rebased_over_text_that_came_in_the_same_batch(room: DraftRoom) -> None:
+    room.apply(Start(None, 1, 0.0))
     release = room.busy()
     room.write(" upon")
     room.write(" a")
     answer = room.edit(0, ChangeSet.insert(4, 0, "X"))
-    wait_for_turns(room, 3)
+    wait_for_requests(room, 3)
     release.set()
     assert answer.result(10) == 2, "the model's text is one update, the edit another"
-    assert room.actor.state.text == "XOnce upon a"
+    assert room.state.text == "XOnce upon a"
 
 
-def test_a_page_says_often_what_it_has_seen_but_the_engine_hears_only_of_credit_it_needs(room: Room) -> None:
-    session = room.session
-    room.actor.ask(lambda: Viewed("c", 0, 0.0), dict)
-    room.actor.ask(lambda: Viewed("another", 0, 0.0), dict)
-    room.actor.ask(lambda: Start(None, 1, 0.0), dict)
-    epoch = room.actor.state.epoch
+def test_pages_say_often_what_they_have_seen_but_the_engine_hears_only_of_credit_it_needs(room: DraftRoom) -> None:
+    room.apply(Viewed("c", 0, 0.0))
+    room.apply(Viewed("another", 0, 0.0))
+    epoch = room.apply(Start(None, 1, 0.0)).epoch
     for written in range(10, 1_000, 10):
-        room.actor.post(lambda: Wrote(epoch, "x" * 10, (Token(1, 1, -1.0),) * 10, "t"))
-        revision = room.actor.ask(lambda: Tick(0.0), lambda: room.actor.state.revision)
-        before = room.actor.num_turns
-        session.seen("c", revision)
-        room.actor.ask(lambda: Tick(0.0), dict)
-        session.seen("another", revision)
-        session.seen("c", revision)
-        assert room.actor.num_turns == before == 0, "what is known already costs no turn"
-        assert room.actor.state.unseen_tokens == 0
-        granted = [command.budget for command in room.told if isinstance(command, Budget | Set)]
+        room.draft.engine_sent(Wrote(epoch, "x" * 10, (Token(1, 1, -1.0),) * 10, "t"))
+        revision = room.apply(Tick(0.0)).revision
+        before = len(room.mailbox)
+        room.draft.seen("c", revision)
+        room.apply(Tick(0.0))
+        room.draft.seen("another", revision)
+        room.draft.seen("c", revision)
+        assert len(room.mailbox) == before == 0, "news that is known already costs no request"
+        assert room.state.unseen_tokens == 0
+        granted = [command.budget for command in room.commands if isinstance(command, Budget | Set)]
         assert AMPLE_TOKENS <= granted[-1] - written + 10 <= 522
     assert len(granted) <= 6
-    room.actor.ask(lambda: Hold("c", True, 0.0), dict)
-    assert room.told[-1] == Budget("d", epoch, written)
+    room.apply(Hold("c", True, 0.0))
+    assert room.commands[-1] == Budget("d", epoch, written)
 
 
-def test_model_text_gathers_while_the_server_is_busy_but_waits_for_no_edit(room: Room) -> None:
+def test_model_text_gathers_while_the_server_is_busy_but_delays_no_edit(room: DraftRoom) -> None:
     pause = threading.Event()
-    room.actor.ask(lambda: Viewed("c", 0, 0.0), dict)
-    room.actor.ask(lambda: Start(None, 1, 0.0), dict)
+    room.apply(Viewed("c", 0, 0.0))
+    room.apply(Start(None, 1, 0.0))
     room.write(" upon")
     deadline = time.monotonic() + 30
     while not room.updates:
         assert time.monotonic() < deadline
         pause.wait(0.001)
-    room.collect_seconds = 1000.0
+    room.gather_seconds = 1000.0
     for text in (" a", " time", " there"):
         room.write(text)
         pause.wait(0.05)
@@ -166,131 +92,181 @@ def test_model_text_gathers_while_the_server_is_busy_but_waits_for_no_edit(room:
     assert len(room.updates) == 3, "the model's text is one update, the edit another"
 
 
-def wait_for_credit(room: Room) -> None:
+def wait_for_credit(room: DraftRoom) -> None:
     deadline = time.monotonic() + 30
-    while not room.actor.state.granted:
+    while not room.state.granted:
         assert time.monotonic() < deadline
         threading.Event().wait(0.001)
-    assert not room.actor.state.is_held(time.monotonic())
-    room.actor.ask(lambda: Tick(time.monotonic()), dict)
-    assert room.told[-1] == Budget("d", room.actor.state.epoch, room.actor.state.granted)
+    assert not room.state.is_held(time.monotonic())
+    room.apply(Tick(time.monotonic()))
+    assert room.commands[-1] == Budget("d", room.state.epoch, room.state.granted)
 
 
-def test_a_hold_that_ends_while_text_gathers_is_over(room: Room) -> None:
-    room.actor.ask(lambda: Viewed("c", 0, time.monotonic()), dict)
-    room.actor.ask(lambda: Start(None, 1, time.monotonic()), dict)
-    epoch = room.actor.state.epoch
+def test_a_hold_that_ends_while_text_gathers_is_over(room: DraftRoom) -> None:
+    room.apply(Viewed("c", 0, time.monotonic()))
+    epoch = room.apply(Start(None, 1, time.monotonic())).epoch
     room.write(" upon")
     # Held for so much longer that it still is when the stale text comes.
     assert room.edit(0, ChangeSet.insert(4, 0, "X"), at=time.monotonic() + 1).result(10) == 2
-    assert room.actor.state.granted == 0
-    room.collect_seconds = 1000.0
-    room.actor.post(lambda: Wrote(epoch, " a", (Token(1, 2, -1.0),), "t"))
+    assert room.state.granted == 0
+    room.gather_seconds = 1000.0
+    room.write(" a", epoch)
     wait_for_credit(room)
 
 
-def test_a_hold_that_ends_while_it_is_stored_is_over(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit = room.committer.commit
+def test_a_hold_that_ends_while_it_is_stored_is_over(room: DraftRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = room.storage.commit
 
     def slow(what: Commit) -> None:
         threading.Event().wait(EDIT_HOLD_SECONDS + 0.1)
         commit(what)
 
     monkeypatch.setattr("generator.drafts.status_line.PULSE_SECONDS", 1000.0)
-    room.actor.ask(lambda: Viewed("c", 0, time.monotonic()), dict)
-    room.actor.ask(lambda: Start(None, 1, time.monotonic()), dict)
-    monkeypatch.setattr(room.committer, "commit", slow)
+    room.apply(Viewed("c", 0, time.monotonic()))
+    room.apply(Start(None, 1, time.monotonic()))
+    monkeypatch.setattr(room.storage, "commit", slow)
     assert room.edit(0, ChangeSet.insert(4, 0, "X"), at=time.monotonic()).result(10) == 1
     wait_for_credit(room)
 
 
-def test_what_cannot_be_stored_is_not_acknowledged_and_not_shown(room: Room) -> None:
-    room.actor.ask(lambda: Start(None, 1, 0.0), dict)
+def test_an_edit_that_cannot_be_stored_is_neither_acknowledged_nor_shown(room: DraftRoom) -> None:
+    room.apply(Start(None, 1, 0.0))
     room.store.close()
     with pytest.raises(Refused) as refusal:
         room.edit(0, ChangeSet.insert(4, 0, "X")).result(10)
-    # Or it would hold the future that holds it, and with it the draft.
+    # Otherwise the frame would hold the future that holds the refusal, and with it the draft.
     assert all("done" not in frame.f_locals for frame, _ in walk_tb(refusal.tb))
     assert refusal.value.code == "storage"
-    assert room.actor.state.text == "Once"
-    assert room.actor.state.run is None
+    assert room.state.text == "Once"
+    assert room.state.run is None
     assert {event for event, _ in room.heard} == {"state"}, "no page was shown the edit"
     assert room.heard[-1][1]["state"] == "failed"
+    assert room.draft.view.phase == "failed"
 
 
-def test_the_log_reaches_back_over_more_than_is_kept_in_memory_within_one_batch(room: Room) -> None:
+def test_the_log_reaches_back_further_than_memory_within_one_batch(room: DraftRoom) -> None:
     release = room.busy()
     for number in range(1_200):
         update = Update("page", USER, ChangeSet.insert(4 + number, 0, "X"))
-        room.actor.post(partial(Edit, "c", "page", number, (update,), (), 0.0))
-    wait_for_turns(room, 1_200)
+        room.mailbox.post(partial(Edit, "c", "page", number, (update,), (), 0.0))
+    wait_for_requests(room, 1_200)
     answer = room.edit(0, ChangeSet.insert(4, 4, "Y"), client="other")
-    wait_for_turns(room, 1_201)
+    wait_for_requests(room, 1_201)
     release.set()
     assert answer.result(20) == 1_201
-    assert room.actor.state.text == "X" * 1_200 + "OnceY"
-    assert room.store.load("d").text == room.actor.state.text
+    assert room.state.text == "X" * 1_200 + "OnceY"
+    assert room.store.load("d").text == room.state.text
 
 
-def test_who_asks_a_draft_that_is_closed_is_answered(room: Room) -> None:
+def test_a_request_to_a_draft_that_is_closed_is_answered(room: DraftRoom) -> None:
     release = room.busy()
-    room.actor.end()
+    room.draft.end()
     waiting = room.edit(0, ChangeSet.insert(4, 0, "X"))
-    wait_for_turns(room, 2)
+    wait_for_requests(room, 2)
     release.set()
-    room.actor.joined()
-    assert waiting.result(10) == 1, "what was taken in is still done"
+    room.draft.join()
+    assert waiting.result(10) == 1, "a request that was taken in is still done"
     with pytest.raises(Refused) as refusal:
         room.edit(0, ChangeSet.insert(4, 0, "Y")).result(10)
     assert refusal.value.code == "busy"
 
 
-def test_a_log_that_cannot_be_read_refuses_the_edit_and_nothing_else(room: Room) -> None:
-    room.actor.log_since = Mock(side_effect=StorageFailed("The disk does not answer."))  # type: ignore[method-assign]
+def test_a_log_that_cannot_be_read_refuses_the_edit_and_nothing_else(
+    room: DraftRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room.draft._storage, "since", Mock(side_effect=StorageFailed("The disk does not answer.")))
     release = room.busy()
     answer = room.edit(0, ChangeSet.insert(4, 0, "X"))
-    wait_for_turns(room, 1)
-    other = room.threads.submit(lambda: room.actor.ask(lambda: Start(None, 1, 0.0), lambda: True))
+    wait_for_requests(room, 1)
+    other = room.threads.submit(room.draft.start, None)
     release.set()
     with pytest.raises(Refused) as refusal:
         answer.result(10)
     assert refusal.value.code == "storage"
-    assert other.result(10)
-    assert room.actor.state.run is not None
+    assert other.result(10)["epoch"] == 1
+    assert room.state.run is not None
 
 
-def test_pages_that_break_while_they_are_told_do_not_keep_the_answer_back(room: Room) -> None:
+def test_pages_that_break_while_they_are_told_do_not_hold_back_the_answer(room: DraftRoom) -> None:
     room.heard = Mock(append=Mock(side_effect=RuntimeError))
     with pytest.raises(Refused) as refusal:
         room.edit(0, ChangeSet.insert(4, 0, "X")).result(10)
     assert refusal.value.code == "storage"
 
 
-def test_a_page_that_leaves_a_draft_that_cannot_be_stored_has_left(room: Room) -> None:
-    room.actor.ask(lambda: Viewed("c", 0, 0.0), dict)
+def test_a_page_that_leaves_a_draft_that_cannot_be_stored_has_left(room: DraftRoom) -> None:
+    room.apply(Viewed("c", 0, 0.0))
     room.store.close()
     release = room.busy()
-    starting = room.threads.submit(lambda: room.actor.ask(lambda: Start(None, 1, 0.0), lambda: True))
-    wait_for_turns(room, 1)
-    room.actor.post(lambda: Left("c", 0.0))
+    starting = room.threads.submit(room.apply, Start(None, 1, 0.0))
+    wait_for_requests(room, 1)
+    room.mailbox.post(lambda: Left("c", 0.0))
     release.set()
     with pytest.raises(Refused):
         starting.result(10)
-    assert room.actor.state.viewers == frozenset()
-    assert room.actor.ask(lambda: Viewed("d", 0, 0.0), lambda: room.actor.state.text) == "Once", "it can be read"
+    assert room.state.viewers == frozenset()
+    assert room.apply(Viewed("d", 0, 0.0)).text == "Once", "it can be read"
 
 
-def test_a_page_far_behind_gets_the_text_where_the_log_is_larger(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_tail, "MAX_BEHIND_UNITS", 100)
-    monkeypatch.setattr(log_tail, "RECENT_UNITS", 50)
-    session = Session(room.store.load("d"), room.around)
+def test_a_page_far_behind_gets_the_text_where_the_log_is_larger(
+    room: DraftRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BEHIND_UNITS", 100)
+    monkeypatch.setattr(limits, "RECENT_UNITS", 50)
+    draft = LiveDraft(room.store.load("d"), room.services)
     for revision in range(6):
         length = 4 + 30 * revision
-        session.edit("c", "page", revision, [(ChangeSet.insert(length, 0, "x" * 30), ())])
-    assert len(session.open("c", 4, lambda: None)["updates"]) == 2
-    far = session.open("c", 0, lambda: None)
+        draft.edit("c", "page", revision, [(ChangeSet.insert(length, 0, "x" * 30), ())])
+    assert len(draft.open("c", 4, lambda: None)["updates"]) == 2
+    far = draft.open("c", 0, lambda: None)
     assert (far["text"], far["revision"]) == ("x" * 180 + "Once", 6)
     with pytest.raises(Refused, match="too far behind"):
-        session.edit("c", "other", 0, [(ChangeSet.insert(4, 0, "y"), ())])
-    session.end()
-    session.joined()
+        draft.edit("c", "other", 0, [(ChangeSet.insert(4, 0, "y"), ())])
+    draft.end()
+    draft.join()
+
+
+def test_a_model_that_the_menu_no_longer_offers_stops_the_run_with_a_reason(room: DraftRoom, tmp_path: Path) -> None:
+    room.apply(Viewed("c", 0, 0.0))
+    room.draft.start(None)
+    epoch = room.state.epoch
+    room.services.menu.mark("fake:paced-30:", False, "It is broken.")
+    room.edit(0, ChangeSet.insert(4, 0, "X")).result(10)
+    assert room.draft.view.phase == "failed"
+    assert room.heard[-1][1]["detail"] == "Fake: It is broken."
+    assert room.commands[-1] == Budget("d", epoch, 0), "the engine stops, too"
+
+
+def test_other_threads_may_look_at_a_draft_while_it_writes(room: DraftRoom) -> None:
+    """In threading mode REST's threads list drafts while their own threads work."""
+    ready = Status(ModelSpec("fake", "paced-30"), "ready", 1.0)
+    room.engine._receive(ready)
+    room.apply(Viewed("c", 0, time.monotonic()))
+    room.apply(Start(None, 1, time.monotonic()))
+    failures, done = list[Exception](), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            try:
+                view = room.draft.view
+                assert view.phase in ("writing", "waiting", "paused")
+                assert view.num_words >= 1
+            except Exception as failure:
+                failures.append(failure)
+                raise
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        lookers = [room.threads.submit(look) for _ in range(3)]
+        for _ in range(60):
+            room.draft._status_line._written.extend([(time.monotonic() - 10, 1)] * 50)
+            room.write(" a")
+            done.wait(0.005)
+        done.set()
+        for looker in lookers:
+            looker.result(10)
+    finally:
+        done.set()
+        sys.setswitchinterval(interval)
+    assert failures == []

@@ -1,4 +1,4 @@
-"""The end of a log against the whole of it: the same updates from memory and store, within the bounds."""
+"""Recent updates against the whole log: the same updates from memory and store, within the limits."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.drafts import recent_updates as log_tail
 from generator.drafts.recent_updates import RecentUpdates
-from stories.errors import Refused, TooLong
+from stories import limits
+from stories.errors import Behind, TooLong
 from stories.text.changes import ChangeSet
 from stories.text.update import USER, Update
 
 
 class WholeLog:
-    """A log in which update number n inserts so many letters as `sizes` says."""
+    """A log in which update number n inserts `sizes[n]` letters."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self.updates: list[Update] = []
@@ -35,37 +35,39 @@ class WholeLog:
 
 
 @given(st.lists(st.integers(1, 30), max_size=60), st.lists(st.integers(1, 9), max_size=20), st.data())
-def test_it_is_the_logs_end_whatever_is_in_memory(sizes: list[int], batches: list[int], data: st.DataObject) -> None:
+def test_the_end_of_the_log_is_the_same_wherever_it_is_kept(
+    sizes: list[int], batches: list[int], data: st.DataObject
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log_tail, "RECENT_UPDATES", 12)
-        patch.setattr(log_tail, "RECENT_UNITS", 100)
-        patch.setattr(log_tail, "MAX_BEHIND", 40)
-        patch.setattr(log_tail, "MAX_BEHIND_UNITS", 300)
+        patch.setattr(limits, "RECENT_UPDATES", 12)
+        patch.setattr(limits, "RECENT_UNITS", 100)
+        patch.setattr(limits, "BEHIND_UPDATES", 40)
+        patch.setattr(limits, "BEHIND_UNITS", 300)
         log = WholeLog(sizes)
-        tail, head = RecentUpdates(log.stored), 0
+        recent, head = RecentUpdates(log.stored), 0
         for batch in batches:
-            tail.extend(log.updates[head : head + batch])
+            recent.extend(log.updates[head : head + batch])
             head = min(head + batch, len(sizes))
-            tail.trim()
-            assert len(tail._recent) <= 12
-            assert sum(update.changes.inserted for update in tail._recent) <= 100
+            recent.trim()
+            assert len(recent._recent) <= 12
+            assert sum(update.changes.inserted for update in recent._recent) <= 100
             revision = data.draw(st.integers(0, head))
-            is_near = len(tail._recent) >= head - revision or sum(sizes[revision:head]) <= 300
+            is_near = len(recent._recent) >= head - revision or sum(sizes[revision:head]) <= 300
             if is_near and head - revision <= 40:
-                assert tail.since(revision, head) == tuple(log.updates[revision:head])
+                assert recent.since(revision, head) == tuple(log.updates[revision:head])
             else:
-                with pytest.raises(Refused, match="too far behind"):
-                    tail.since(revision, head)
+                with pytest.raises(Behind):
+                    recent.since(revision, head)
 
 
 def test_recent_updates_need_no_store() -> None:
     log = WholeLog([1] * 50)
-    tail = RecentUpdates(log.stored)
-    tail.extend(log.updates)
-    assert tail.since(0, 50) == tuple(log.updates)
+    recent = RecentUpdates(log.stored)
+    recent.extend(log.updates)
+    assert recent.since(0, 50) == tuple(log.updates)
     assert log.asked == 0
 
 
-def test_a_revision_that_is_not_there_is_refused() -> None:
-    with pytest.raises(Refused, match="too far behind"):
+def test_a_revision_beyond_the_head_is_refused() -> None:
+    with pytest.raises(Behind):
         RecentUpdates(WholeLog([1] * 50).stored).since(51, 50)

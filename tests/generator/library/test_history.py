@@ -1,9 +1,10 @@
-"""The chronicle reads a log once, in slices, and answers as if it had read it whole."""
+"""History reads a log once, in slices, and answers as if it had read it whole."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import pytest
 
@@ -17,6 +18,8 @@ from stories.text.span_list import SpanList
 from stories.text.update import USER, Update
 
 HEAD = {"model": "m"}
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def test_a_log_is_read_once_and_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,8 +29,8 @@ def test_a_log_is_read_once_and_in_slices(tmp_path: Path, monkeypatch: pytest.Mo
     store.create_story("me", NewStory("s", "Title", "continue", (beginning,)))
     read: list[int] = []
 
-    def call(function: Any, *arguments: Any) -> Any:
-        result = function(*arguments)
+    def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        result = function(*args, **kwargs)
         if isinstance(result, Times):
             read.append(result.revision)
         return result

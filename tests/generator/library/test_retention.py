@@ -1,4 +1,4 @@
-"""What is old is deleted, what is open or young is not."""
+"""Old stories are deleted; open or young ones are not."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from generator.library.retention import Retention
 from stories.storage.records import NewDraft, NewStory
 from stories.storage.store import Store
 from stories.text.span_list import SpanList
 from stories.text.update import USER
+from tests.generator.drafts.draft_room import call
 
 DAY = 24 * 3600
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class OpenDrafts:
-    """As much of a desk as is asked for."""
+class DraftsThatAreOpen:
+    """Stands for `OpenDrafts`: it knows only which drafts are open."""
 
     def __init__(self, *drafts: str) -> None:
         self._open = set(drafts)
@@ -37,17 +40,17 @@ def store_with(path: Path, *names: str) -> Store:
     return store
 
 
-def retention(store: Store, desk: Any, days: int) -> Retention:
-    return Retention(store, lambda function, *given: function(*given), desk, days, first_look=3600)
+def retention(store: Store, drafts: Any, days: int) -> Retention:
+    return Retention(store, call, drafts, days, first_look=3600)
 
 
 def titles(store: Store) -> set[str]:
     return {story.title for story in store.stories("me")}
 
 
-def test_old_stories_go_unless_somebody_has_one_open(tmp_path: Path) -> None:
+def test_old_stories_are_deleted_unless_one_of_their_drafts_is_open(tmp_path: Path) -> None:
     with closing(store_with(tmp_path, "old", "opened")) as store:
-        keeper = retention(store, OpenDrafts("opened1"), 30)
+        keeper = retention(store, DraftsThatAreOpen("opened1"), 30)
         try:
             assert keeper.delete_old(time.time() + 29 * DAY) == 0
             assert titles(store) == {"old", "opened"}
@@ -59,13 +62,13 @@ def test_old_stories_go_unless_somebody_has_one_open(tmp_path: Path) -> None:
 
 def test_without_days_nothing_is_ever_deleted(tmp_path: Path) -> None:
     with closing(store_with(tmp_path, "old")) as store:
-        keeper = retention(store, OpenDrafts(), 0)
+        keeper = retention(store, DraftsThatAreOpen(), 0)
         keeper.close()
         assert titles(store) == {"old"}
 
 
-class EditsMeanwhile(OpenDrafts):
-    """Somebody changes the story between the list's making and its turn, and closes it again."""
+class EditsMeanwhile(DraftsThatAreOpen):
+    """The story is changed, and closed again, between the making of the list and its deletion."""
 
     def __init__(self, path: Path, now: float) -> None:
         super().__init__()
@@ -78,7 +81,7 @@ class EditsMeanwhile(OpenDrafts):
         return delete()
 
 
-def test_what_was_changed_a_moment_ago_stays(tmp_path: Path) -> None:
+def test_a_story_that_was_changed_a_moment_ago_stays(tmp_path: Path) -> None:
     later = time.time() + 31 * DAY
     with closing(store_with(tmp_path, "old")) as store:
         keeper = retention(store, EditsMeanwhile(tmp_path / "stories.db", later), 30)
@@ -89,15 +92,15 @@ def test_what_was_changed_a_moment_ago_stays(tmp_path: Path) -> None:
             keeper.close()
 
 
-def test_it_looks_by_itself_but_not_before_pages_are_back(tmp_path: Path) -> None:
+def test_the_first_look_waits_until_pages_are_back(tmp_path: Path) -> None:
     with closing(store_with(tmp_path, "old")) as store:
         looked = threading.Event()
 
-        def run(function: Any, *given: Any) -> Any:
+        def run(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
             looked.set()
-            return function(*given)
+            return function(*args, **kwargs)
 
-        nothing_open: Any = OpenDrafts()
+        nothing_open: Any = DraftsThatAreOpen()
         with closing(Retention(store, run, nothing_open, 1, first_look=3600)):
             assert not looked.wait(0.2)
         with closing(Retention(store, run, nothing_open, 1, first_look=0)):

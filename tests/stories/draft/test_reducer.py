@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from stories.draft.events import Configure, Hold, Left, Moved, Pause, Rewind, Stopped, Viewed, Wrote
+from stories.draft.events import Configure, Hold, Left, Pause, Rewind, RunStopped, Viewed, WindowMoved, Wrote
 from stories.draft.state import DraftSettings, restore
 from stories.errors import Refused
 from stories.text.update import USER, Token
@@ -180,7 +180,7 @@ def test_rewind_cuts_the_last_stretch_and_keeps_it_as_a_sibling() -> None:
     assert step.updates[0].author == USER
     rewind(authority)
     assert authority.state.text == "Once."
-    with pytest.raises(Refused, match="nothing"):
+    with pytest.raises(Refused, match="not written anything after your last words"):
         rewind(authority)
 
 
@@ -231,19 +231,19 @@ def test_a_new_setting_takes_effect_at_once() -> None:
 
 def test_the_windows_base_follows_edits() -> None:
     authority = writing("one two three")
-    authority.take(Moved(authority.state.epoch, 4))
+    authority.take(WindowMoved(authority.state.epoch, 4))
     page = Page(authority, "one")
     page.type(0, 3)
     page.settle()
     assert authority.state.base == 7
-    authority.take(Moved(authority.state.epoch, 4))
+    authority.take(WindowMoved(authority.state.epoch, 4))
     assert authority.state.base == 11
 
 
 def test_an_end_and_a_failure_stop_the_run() -> None:
     for outcome in ("ended", "failed"):
         authority = writing()
-        authority.take(Stopped(authority.state.epoch, outcome, "why"))
+        authority.take(RunStopped(authority.state.epoch, outcome, "why"))
         assert (authority.state.run, authority.state.outcome, authority.state.reason) == (None, outcome, "why")
 
 
@@ -252,11 +252,11 @@ def test_an_interrupted_run_resumes_when_the_draft_is_opened() -> None:
     authority.write("b")
     state = authority.state
     stored = restore("draft", state.revision, state.text, state.spans, state.head())
-    assert not stored.writes
+    assert not stored.is_writing
     assert stored.run == state.run
     authority.state = stored
     authority.take(Viewed("page", stored.revision, authority.now))
-    assert authority.state.writes
+    assert authority.state.is_writing
     assert authority.state.granted == 512
     authority.state = stored
     authority.take(Pause())
@@ -268,4 +268,4 @@ def test_an_edit_does_not_start_a_run() -> None:
     page = Page(authority, "one")
     page.type(0)
     page.settle()
-    assert not authority.state.writes
+    assert not authority.state.is_writing

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from stories.draft.events import Configure, Pause, Resent, Rewind, Tick, Viewed
+from stories.draft.events import Configure, EngineRestarted, Pause, Rewind, Tick, Viewed
 from stories.draft.reducer import reduce
 from stories.draft.state import DraftSettings
 from stories.errors import Refused
@@ -108,7 +108,7 @@ class TwoPagesAndAModel(RuleBasedStateMachine):
 
     @rule()
     def engine_restarts(self) -> None:
-        self.authority.take(Resent(self.authority.now))
+        self.authority.take(EngineRestarted(self.authority.now))
 
     @invariant()
     def text_is_the_fold_of_the_log(self) -> None:

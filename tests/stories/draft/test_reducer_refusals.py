@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from stories.draft.reducer import MAX_TEXT_UNITS
 from stories.errors import Refused
+from stories.limits import DRAFT_UNITS
 from stories.text.changes import ChangeSet
 from stories.text.update import USER, Update
 from tests.stories.writers import Authority
@@ -33,7 +33,7 @@ def test_a_push_is_all_or_nothing() -> None:
 
 def test_a_draft_that_would_grow_too_large_is_refused() -> None:
     authority = Authority("abc")
-    huge = Update("one", USER, ChangeSet.insert(3, 0, "x" * MAX_TEXT_UNITS))
+    huge = Update("one", USER, ChangeSet.insert(3, 0, "x" * DRAFT_UNITS))
     with pytest.raises(Refused) as refusal:
         authority.push(0, "one", (huge,))
     assert refusal.value.code == "too_large"

@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.drafts.context import UNITS_PER_TOKEN, context_of, reachable_base
 from generator.engine.networks.fake import fake_vocabulary
 from generator.engine.tokens.vocabulary import Tokens
 from generator.engine.tokens.window_builder import build_window
+from generator.engine_link.context import UNITS_PER_TOKEN, context_of, reachable_base
 from generator.wire.messages import TYPED, Piece
 from stories.draft.state import DraftState
 from stories.text.changes import ChangeSet

@@ -1,0 +1,52 @@
+"""Alternatives: the question which other tokens could stand at a place, and its answer in the page's coordinates.
+
+Owns the mapping of the place to the context that is sent. Pure. Knows nothing of threads or of who asks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from generator.engine_link.context import context_of, reachable_base
+from generator.engine_link.engine_link import SequenceName, premise_of
+from generator.models.menu import MenuEntry
+from generator.wire.messages import Alternatives, AlternativesReady
+from stories.draft.state import DraftState
+from stories.errors import Refused
+from stories.text.update import Update
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`command` asks the engine; its answer counts from offset `base` of the text at `revision`."""
+
+    command: Alternatives
+    revision: int
+    base: int
+
+    def answer(self, ready: AlternativesReady) -> dict[str, Any]:
+        """Return the body of the acknowledgement. Raises Refused where the engine could not answer."""
+        if ready.error:
+            raise Refused("invalid", ready.error)
+        return {
+            "revision": self.revision,
+            "range": [self.base + ready.start, self.base + ready.end],
+            "options": [{"text": text, "probability": probability} for text, probability in ready.options],
+        }
+
+
+def question(state: DraftState, name: SequenceName, entry: MenuEntry, over: tuple[Update, ...], at: int) -> Question:
+    """Return the question for offset `at` of the text before `over`. Raises Refused."""
+    if at > len(state.text) - sum(update.changes.new_length - update.changes.length for update in over):
+        raise Refused("invalid", "That place is past the end of the text at that revision.")
+    for update in over:
+        at = update.changes.map_pos(at, 1)
+    base = reachable_base(state, entry.spec.window)
+    if at < base:
+        base = 0
+    context = context_of(state, base, entry.spec.window, whole=True)
+    request, premise = secrets.token_hex(8), premise_of(state, name.mode, entry)
+    command = Alternatives(request, name.draft, entry.spec, premise, context.before, context.pieces, at - base)
+    return Question(command, state.revision, base)
