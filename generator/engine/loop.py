@@ -13,7 +13,9 @@ from collections.abc import Sequence as AnySequence
 from generator.engine.loading.loaded_models import LoadedModel, LoadedModels, LoadFinished
 from generator.engine.networks.runner import BatchItem, Interrupted, LoadOptions
 from generator.engine.process.log import kind_and_place, log
-from generator.engine.sampling.sampler import BrokenLogits, Floats, Noise, TokenHistory, sample
+from generator.engine.sampling.arrays import Floats
+from generator.engine.sampling.noise import Noise
+from generator.engine.sampling.sampler import BrokenLogits, TokenHistory, sample
 from generator.engine.scheduling.alternatives import choose_options
 from generator.engine.scheduling.lookahead_window import LookaheadWindow
 from generator.engine.scheduling.pace import resting, token_seconds

@@ -98,7 +98,7 @@ class SequenceTable:
         """The model is there, or never will be: take up those who wait for it."""
         model, reason = self._models.finish(result), result.reason
         if model is not None and not self._make_room(model):
-            self._models.turn_away(model)
+            self._models.reject(model)
             model, reason = None, _NO_ROOM
         if model is not None:
             self._models.announce(model)

@@ -37,7 +37,7 @@ ShouldStop = Callable[[], bool]
 class Int8Network:
     """Computes as `model` does, within rounding; keeps nothing of it."""
 
-    as_used = True
+    allocates_lazily = True
 
     def __init__(self, model: ModelWeights, threads: int) -> None:
         self._team = team_of(threads)
@@ -77,10 +77,10 @@ class Int8Network:
     def new_slots(self, num_slots: int, window: int) -> Int8KVCache:
         return Int8KVCache(self._num_layers, num_slots, self._shape.kv_heads, self._shape.head_dim, window)
 
-    def logits(self, rows: AnySequence[BatchItem], slots: Int8KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
-        ends = np.cumsum([len(row.token_ids) for row in rows]) - 1
-        wanted = [int(end) for row, end in zip(rows, ends, strict=True) if row.wants_logits]
-        return self._compute(rows, wanted, slots, should_stop)
+    def logits(self, items: AnySequence[BatchItem], slots: Int8KVCache, should_stop: ShouldStop) -> torch.Tensor:
+        ends = np.cumsum([len(item.token_ids) for item in items]) - 1
+        wanted = [int(end) for item, end in zip(items, ends, strict=True) if item.wants_logits]
+        return self._compute(items, wanted, slots, should_stop)
 
     def passage_logits(self, token_ids: AnySequence[int]) -> torch.Tensor:
         count = len(token_ids)
@@ -130,7 +130,7 @@ class Int8Network:
 
 def _step_of(rows: AnySequence[BatchItem], wanted: AnySequence[int]) -> TokenBatch:
     slots = [row.slot for row in rows for _ in row.token_ids]
-    positions = [row.past + offset for row in rows for offset in range(len(row.token_ids))]
+    positions = [row.start + offset for row in rows for offset in range(len(row.token_ids))]
     firsts: list[int] = []
     counts: list[int] = []
     begin = 0

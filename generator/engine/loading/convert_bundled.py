@@ -1,7 +1,7 @@
-"""Turns the bundled model's GGUF file into the safetensors folder the engine loads: run once, as a process of its own.
+"""Conversion of the bundled model: its GGUF file becomes the safetensors folder that the engine loads.
 
-Owns what has to be put right on the way (pre-tokenizer, end ids, leftovers of the quantization). Knows nothing of
-where the two lie.
+Runs once, in a process of its own. Owns the corrections of the pre-tokenizer, of the end tokens and of the quantization
+settings. Knows nothing of the locations of the file and the folder.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
-# Half precision keeps every bit that four-bit weights with half-precision scales have, but for a rounding of
-# 2**-11, and halves the file.
+# The weights have four bits and half-precision scales. Half precision represents them with a relative rounding error of
+# at most 2**-11, in half the file size.
 STORED_DTYPE = torch.float16
 
 
 def convert(source: Path, target: Path) -> None:
-    """Writes config, weights and tokenizer of the GGUF file `source` into the existing folder `target`."""
+    """Write the config, weights and tokenizer of the GGUF file `source` into the existing folder `target`."""
     _convert_weights(source, target)
     _convert_tokenizer(source, target)
 
 
 def _convert_weights(source: Path, target: Path) -> None:
     dequantized = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=STORED_DTYPE)
-    # The loaded model still calls itself quantized and refuses to be saved; a fresh one with its weights does not.
+    # The loaded model is still marked as quantized and cannot be saved. A new model with the same weights can.
     config = dequantized.config
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=STORED_DTYPE)
     model.load_state_dict(dequantized.state_dict())
-    # The chat ends with <|im_end|>, the texts it was pretrained on with <|endoftext|>: both end a story.
+    # <|im_end|> ends a chat message, <|endoftext|> a text of the pretraining. Both end a story.
     model.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=[2, 0], pad_token_id=2)
     model.save_pretrained(target)
 
 
 def _convert_tokenizer(source: Path, target: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    # GGUF names this model's pre-tokenizer ("smollm"), the loader falls back to GPT-2's, which splits off no digits.
+    # GGUF names the pre-tokenizer "smollm". The loader does not know it and uses GPT-2's, which does not split digits.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
@@ -47,6 +47,7 @@ def _convert_tokenizer(source: Path, target: Path) -> None:
 
 
 def main() -> None:
+    """Convert the file named first on the command line into the folder named second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)

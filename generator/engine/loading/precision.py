@@ -1,11 +1,13 @@
-"""Precision: in which number format a model computes, chosen by its speed and its error on this machine.
+"""Precision: the choice of the number format that a model computes in, by its speed and its error on this machine.
 
-Owns the bound on the error and the choice. Knows nothing of slots, sequences or how a format computes.
+Owns the bound on the error, the two measurements and the choice. Knows nothing of slots, sequences or how a format
+computes.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,36 +19,37 @@ import torch.nn.functional as F
 from generator.engine.networks.network import Network
 from generator.engine.networks.runner import BatchItem
 
-# The beginning of Alice's Adventures in Wonderland (1865), in the public domain.
+# The beginning of Alice's Adventures in Wonderland (1865), which is in the public domain.
 PASSAGE = (Path(__file__).parent / "passage.txt").read_text(encoding="utf-8")
 
 MAX_DIVERGENCE = 0.02
 MIN_AGREEMENT = 0.97
-# What is not clearly faster than exact is not worth an error.
-_MIN_GAIN = 1.15
-_COUNTS = (1, 16)
+# A format with an error is chosen only if it is this much faster than fp32, as a geometric mean over the batch sizes.
+_MIN_SPEEDUP = 1.15
+_BATCH_SIZES = (1, 16)
+_TIMED_STEPS = 4
 
 
 class MeasuredNetwork(Network, Protocol):
+    """A network whose error can be measured."""
+
     def passage_logits(self, token_ids: AnySequence[int]) -> torch.Tensor:
-        """The logits `[tokens, vocabulary]` at every position of a text."""
+        """Return the logits `[tokens, vocabulary]` at every position of a passage."""
         ...
 
 
-class QuantizedNetwork(MeasuredNetwork, Protocol):
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Those it can compute in, fastest first."""
-        ...
-
-    def use(self, name: str) -> None:
-        """Compute in one of them from now on."""
-        ...
+# The names of the formats other than fp32, fastest first, each with a function that returns the network in this format.
+# Only the network that was returned last is valid, because the formats of a network may share its weights.
+Formats = Mapping[str, Callable[[], MeasuredNetwork]]
 
 
 @dataclass(frozen=True, slots=True)
 class PrecisionError:
-    """Over the passage: mean Kullback-Leibler divergence from fp32, and how often the best token is the same."""
+    """The error of a format over a passage.
+
+    `divergence` is the mean Kullback-Leibler divergence from fp32. `agreement` is the share of positions at which the
+    best token is the same.
+    """
 
     divergence: float
     agreement: float
@@ -58,7 +61,7 @@ class PrecisionError:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionChoice:
-    """A format, and its error."""
+    """A format and its error."""
 
     name: str
     error: PrecisionError = PrecisionError(0.0, 1.0)
@@ -69,47 +72,52 @@ class PrecisionChoice:
         return f"{self.name} (KL {self.error.divergence:.4f}, same best token {self.error.agreement:.1%})"
 
 
-def choose(exact: MeasuredNetwork, rounded: QuantizedNetwork, token_ids: AnySequence[int]) -> PrecisionChoice:
-    """The fastest format of `rounded` that is within the bound on the passage `token_ids`, which it computes in from
-    now on, if it is clearly faster than `exact`; `fp32` otherwise."""
-    choice = choose_rounded(exact, rounded, token_ids)
+def choose_precision(exact: MeasuredNetwork, formats: Formats, token_ids: AnySequence[int]) -> PrecisionChoice:
+    """Return the fastest format whose error on the passage `token_ids` is within the bound.
+
+    Return fp32 if no format is within the bound, or if the format is not clearly faster than `exact`.
+    """
+    choice = choose_format(exact, formats, token_ids)
     if not choice.error.is_within_bound:
         return PrecisionChoice("fp32")
-    gain = 1.0
-    for count in _COUNTS:
-        gain *= seconds(exact, count) / seconds(rounded, count)
-    return choice if gain >= _MIN_GAIN ** len(_COUNTS) else PrecisionChoice("fp32")
+    network = formats[choice.name]()
+    speedup = 1.0
+    for batch_size in _BATCH_SIZES:
+        speedup *= step_seconds(exact, batch_size) / step_seconds(network, batch_size)
+    return choice if speedup >= _MIN_SPEEDUP ** len(_BATCH_SIZES) else PrecisionChoice("fp32")
 
 
-def choose_rounded(exact: MeasuredNetwork, rounded: QuantizedNetwork, token_ids: AnySequence[int]) -> PrecisionChoice:
-    """The same, however fast; if none is within the bound, the last, which has the least error."""
+def choose_format(exact: MeasuredNetwork, formats: Formats, token_ids: AnySequence[int]) -> PrecisionChoice:
+    """Return the first format whose error on the passage is within the bound, whatever its speed.
+
+    If no format is within the bound, return the last one, which has the smallest error.
+    """
     with torch.inference_mode():
         expected = exact.passage_logits(token_ids)
-        for name in rounded.formats:
-            rounded.use(name)
-            choice = PrecisionChoice(name, compare(rounded.passage_logits(token_ids), expected))
+        for name, open_format in formats.items():
+            choice = PrecisionChoice(name, measure_error(open_format().passage_logits(token_ids), expected))
             if choice.error.is_within_bound:
                 break
     return choice
 
 
-def compare(computed: torch.Tensor, exact: torch.Tensor) -> PrecisionError:
-    """Both are `[positions, vocabulary]`."""
-    of_computed, of_exact = F.log_softmax(computed.float(), -1), F.log_softmax(exact.float(), -1)
-    divergence = (of_exact.exp() * (of_exact - of_computed)).sum(-1).mean()
-    agreement = (of_exact.argmax(-1) == of_computed.argmax(-1)).float().mean()
+def measure_error(computed: torch.Tensor, exact: torch.Tensor) -> PrecisionError:
+    """Return the error of the logits `computed`. Both arguments are `[positions, vocabulary]`."""
+    log_computed, log_exact = F.log_softmax(computed.float(), -1), F.log_softmax(exact.float(), -1)
+    divergence = (log_exact.exp() * (log_exact - log_computed)).sum(-1).mean()
+    agreement = (log_exact.argmax(-1) == log_computed.argmax(-1)).float().mean()
     return PrecisionError(max(0.0, float(divergence)), float(agreement))
 
 
-def seconds(network: Network, num_rows: int) -> float:
-    """What a step of so many sequences takes, the least of a few tries."""
-    slots = network.new_slots(num_rows, 8)
-    rows = [BatchItem(slot, [slot], 0, True) for slot in range(num_rows)]
-    tries = []
-    for _ in range(4):
+def step_seconds(network: Network, batch_size: int) -> float:
+    """Return the shortest time of several steps that each decode one token of `batch_size` sequences."""
+    slots = network.new_slots(batch_size, 8)
+    items = [BatchItem(slot, [slot], 0, True) for slot in range(batch_size)]
+    times = []
+    for _ in range(_TIMED_STEPS):
         begin = time.perf_counter()
         with torch.inference_mode():
-            # A GPU has only begun until somebody asks for what it computed.
-            network.logits(rows, slots, lambda: False).cpu()
-        tries.append(time.perf_counter() - begin)
-    return min(tries)
+            # Copying the result waits until a GPU has computed it.
+            network.logits(items, slots, lambda: False).cpu()
+        times.append(time.perf_counter() - begin)
+    return min(times)

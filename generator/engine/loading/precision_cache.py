@@ -1,6 +1,6 @@
-"""Precision memory: what was chosen for a model on this machine, so that it need not be measured at every start.
+"""Precision cache: the precision chosen for each model on this machine, so that only the first start measures it.
 
-Owns the file and what makes an entry stale. Knows nothing of how the choice is made.
+Owns the file and the key, which changes when a choice becomes stale. Knows nothing of how the choice is made.
 """
 
 from __future__ import annotations
@@ -21,29 +21,33 @@ from generator.engine.process.log import log
 
 
 class PrecisionCache:
-    """`file` may be missing or damaged: then nothing is remembered. `folder` holds the model's weights, which
-    compute on `device`."""
+    """The entry of one model in the file.
+
+    A missing or damaged `file` is an empty cache. `folder` holds the weights of the model, which computes on `device`.
+    """
 
     def __init__(self, file: Path, folder: Path, device: torch.device) -> None:
         self._file = file
-        self._key = _fingerprint(folder, device)
+        self._key = _key(folder, device)
 
-    def recall(self) -> PrecisionChoice | None:
+    def get(self) -> PrecisionChoice | None:
+        """Return the model's choice, or None if there is no valid entry."""
         try:
             entry = self._read()[self._key]
             return PrecisionChoice(entry["name"], PrecisionError(**entry["error"]))
         except (KeyError, TypeError):
             return None
 
-    def remember(self, choice: PrecisionChoice) -> None:
+    def put(self, choice: PrecisionChoice) -> None:
+        """Store the model's choice. Log a line if the file cannot be written."""
         entries = self._read() | {self._key: asdict(choice)}
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-            unfinished.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-            unfinished.replace(self._file)
+            temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+            temporary.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+            temporary.replace(self._file)
         except OSError as error:
-            log(f"the chosen precision cannot be kept, it will be measured again: {error}")
+            log(f"The chosen precision cannot be stored and will be measured again at the next start: {error}")
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -53,11 +57,11 @@ class PrecisionCache:
         return entries if isinstance(entries, dict) else {}
 
 
-def _fingerprint(folder: Path, device: torch.device) -> str:
-    """Changes with the weights, the machine, torch, its threads, and how we compute."""
+def _key(folder: Path, device: torch.device) -> str:
+    """Return a digest of the weights, the machine, torch, its number of threads, and the 8-bit network's source."""
     weights = [path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]
     machine = (platform.machine(), platform.processor(), torch.backends.cpu.get_cpu_capability(), os.cpu_count())
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    everything = repr((files, machine, gpu, torch.__version__, torch.get_num_threads(), source_mark()))
-    return hashlib.blake2b(everything.encode(), digest_size=16).hexdigest()
+    parts = repr((files, machine, gpu, torch.__version__, torch.get_num_threads(), source_mark()))
+    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()

@@ -1,7 +1,7 @@
-"""Rehearsal: the first load of a model, done while the program is installed and nobody waits for it.
+"""Warm-up: the first load of a model, run during the installation so that the first start of the program is quick.
 
-What a first load compiles and measures is kept, so that the next one is quick. Run as
-`python -m generator.engine.loading.warm_up ROOT FOLDER`. Knows nothing of which model it is.
+A first load compiles the 8-bit network and measures the precision; both results are cached. Run it as
+`python -m generator.engine.loading.warm_up ROOT FOLDER`. Owns the process. Knows nothing of any particular model.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from generator.wire.messages import ModelSpec
 
 
 def main(root: str, folder: str) -> int:
+    """Load the model in `folder`, which is relative to `root`, and print its precision. Return the exit code."""
     try:
         model = load_model(ModelSpec("bundled", folder), LoadOptions(Path(root)), lambda _progress: None)
     except LoadFailed as error:

@@ -1,35 +1,35 @@
-"""Footprint: how much memory the numbers take that something holds, whatever objects it keeps them in.
+"""Memory size: the bytes of all tensors and arrays that an object holds, directly or through other objects.
 
-Knows nothing of models or libraries: a tensor is what says its `nbytes`.
+Knows nothing of models or libraries: any object with an integer `nbytes` counts as a tensor.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-_PLAIN = (str, bytes, int, float, bool, type(None), type)
+_WITHOUT_TENSORS = (str, bytes, int, float, bool, type(None), type)
 
 
-def footprint(held: object) -> int:
-    """The bytes of all tensors and arrays that can be reached from `held`; views of the same memory count once."""
+def memory_size(root: object) -> int:
+    """Return the bytes of all tensors and arrays that are reachable from `root`. Views of one storage count once."""
     sizes: dict[int, int] = {}
     seen: set[int] = set()
-    waiting: list[Any] = [held]
+    waiting: list[Any] = [root]
     while waiting:
         value = waiting.pop()
-        if isinstance(value, _PLAIN) or id(value) in seen:
+        if isinstance(value, _WITHOUT_TENSORS) or id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(getattr(value, "nbytes", None), int):
-            place = _place(value)
-            sizes[place] = max(sizes.get(place, 0), value.nbytes)
+            storage = _storage_id(value)
+            sizes[storage] = max(sizes.get(storage, 0), value.nbytes)
         else:
             waiting.extend(_parts(value))
     return sum(sizes.values())
 
 
-def _place(tensor: Any) -> int:
-    """What tells two tensors in one memory: where it begins, or the tensor itself where nobody may know."""
+def _storage_id(tensor: Any) -> int:
+    """Identify a tensor's storage: by its data pointer, by an array's base, or by the tensor if it exposes neither."""
     storage = getattr(tensor, "untyped_storage", None)
     try:
         if storage is not None:
@@ -41,6 +41,7 @@ def _place(tensor: Any) -> int:
 
 
 def _parts(value: Any) -> list[Any]:
+    """Return the elements of a container or the attributes of an object."""
     if isinstance(value, dict):
         return list(value.values())
     if isinstance(value, list | tuple | set | frozenset):

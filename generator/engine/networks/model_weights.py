@@ -1,6 +1,6 @@
-"""Families: the weights of the model families that have a forward of their own, in one shape.
+"""Model weights: the weights of GPT-2 and Llama models in one common structure, for networks other than transformers.
 
-Owns which models belong to a family and how their weights are named. Knows nothing of how anything is computed.
+Owns which models the structure can represent and where transformers keeps their weights. Knows nothing of forwards.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedModel
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """`weight` is `[outputs, inputs]`, or `[width]` of a norm."""
+    """A linear layer with `weight` `[outputs, inputs]`, or a norm with `weight` `[width]`."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None = None
@@ -23,7 +23,11 @@ class Affine:
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """`qkv` gives all queries, then keys, then values; `up` gives all gates first where the family has them."""
+    """The weights of one layer.
+
+    The outputs of `qkv` are all queries, then all keys, then all values. In Llama the outputs of `up` are all gates,
+    then all values that they multiply.
+    """
 
     attention_norm: Affine
     qkv: Affine
@@ -35,9 +39,12 @@ class LayerWeights:
 
 @dataclass(frozen=True, slots=True)
 class ModelWeights:
-    """Either `positions` `[positions, width]` are added to the embedding, norms subtract the mean and GELU stands
-    between `up` and `down` (GPT-2); or queries and keys are turned by `rotations` `[positions, head_dim / 2]`,
-    complex, norms don't, and gates stand there (Llama)."""
+    """The weights of a model of one of two architectures.
+
+    GPT-2 adds `positions` `[positions, width]` to the embedding, its norms subtract the mean, and it applies GELU
+    between `up` and `down`. Llama multiplies queries and keys by the complex `rotations` `[positions, head_dim / 2]`
+    (RoPE), its norms do not subtract the mean, and it applies gates between `up` and `down`.
+    """
 
     num_heads: int
     num_kv_heads: int
@@ -55,27 +62,30 @@ class ModelWeights:
         return self.rotations is not None
 
     def rounded_to(self, dtype: torch.dtype) -> ModelWeights:
-        """All but the rotations in another number format."""
+        """Return a copy in another number format. The rotations keep theirs."""
 
-        def affine(exact: Affine) -> Affine:
+        def round_affine(exact: Affine) -> Affine:
             return Affine(exact.weight.to(dtype), None if exact.bias is None else exact.bias.to(dtype))
 
-        def layer(exact: LayerWeights) -> LayerWeights:
-            return LayerWeights(*(affine(getattr(exact, field.name)) for field in fields(exact)))
+        def round_layer(exact: LayerWeights) -> LayerWeights:
+            return LayerWeights(*(round_affine(getattr(exact, field.name)) for field in fields(exact)))
 
         return replace(
             self,
             embedding=self.embedding.to(dtype),
             positions=None if self.positions is None else self.positions.to(dtype),
-            layers=[layer(exact) for exact in self.layers],
-            norm=affine(self.norm),
-            head=affine(self.head),
+            layers=[round_layer(exact) for exact in self.layers],
+            norm=round_affine(self.norm),
+            head=round_affine(self.head),
         )
 
 
-def read_family(model: PreTrainedModel, window: int) -> ModelWeights | None:
-    """The weights themselves, not copies; None for a model of no family. `window` bounds its positions."""
-    # Subclasses may compute otherwise.
+def read_weights(model: PreTrainedModel, window: int) -> ModelWeights | None:
+    """Return the weights of `model` for positions below `window`, or None for a model of another architecture.
+
+    The weights share the model's memory where their layout allows it.
+    """
+    # The types must match exactly, because a subclass may compute something else.
     if type(model) is LlamaForCausalLM and _is_plain_llama(model):
         return _read_llama(model, window)
     if type(model) is GPT2LMHeadModel and _is_plain_gpt2(model):
@@ -133,8 +143,8 @@ def _read_llama_layer(layer: Any) -> LayerWeights:
 
 
 def _rotations(embedding: Any, window: int) -> torch.Tensor:
-    places = torch.arange(window, device=embedding.inv_freq.device)
-    angles = torch.outer(places.float(), embedding.inv_freq.float())
+    positions = torch.arange(window, device=embedding.inv_freq.device)
+    angles = torch.outer(positions.float(), embedding.inv_freq.float())
     return torch.polar(torch.full_like(angles, embedding.attention_scaling), angles)
 
 
@@ -157,16 +167,16 @@ def _read_gpt2(model: GPT2LMHeadModel) -> ModelWeights:
 def _read_gpt2_layer(block: Any) -> LayerWeights:
     return LayerWeights(
         attention_norm=_affine(block.ln_1),
-        qkv=_turned(block.attn.c_attn),
-        output=_turned(block.attn.c_proj),
+        qkv=_transposed(block.attn.c_attn),
+        output=_transposed(block.attn.c_proj),
         mlp_norm=_affine(block.ln_2),
-        up=_turned(block.mlp.c_fc),
-        down=_turned(block.mlp.c_proj),
+        up=_transposed(block.mlp.c_fc),
+        down=_transposed(block.mlp.c_proj),
     )
 
 
-def _turned(conv: Any) -> Affine:
-    """Transformers keeps GPT-2's weights as `[inputs, outputs]`."""
+def _transposed(conv: Any) -> Affine:
+    """Return `[outputs, inputs]`. Transformers keeps GPT-2's weights as `[inputs, outputs]`."""
     return Affine(_values(conv.weight).t(), _values(conv.bias))
 
 

@@ -1,6 +1,6 @@
-"""Network: the seam between the model runner, which owns the slots, and what computes logits from them.
+"""Network: the interface between the model runner, which owns the slots, and a forward pass that computes logits.
 
-Knows nothing of text, sampling or scheduling.
+Owns the base class of the networks whose slots are a `KVCache`. Knows nothing of text, sampling or scheduling.
 """
 
 from __future__ import annotations
@@ -11,46 +11,70 @@ from typing import Any, Protocol
 
 import torch
 
+from generator.engine.networks.kv_cache import KVCache, LayerShape
 from generator.engine.networks.runner import BatchItem
 
 
 class KVSlots(Protocol):
-    """Keys and values of sequences. `lengths[slot]` positions hold something."""
+    """Keys and values of sequences. The first `lengths[slot]` positions of a slot are valid."""
 
     lengths: list[int]
 
     def begin(self, slot: int, start: int, end: int) -> None:
-        """What stands from `start` on is about to be replaced, up to `end`. Raises IndexError if there is a hole
-        before it or no room for it."""
+        """Invalidate the positions from `start` on, because a forward is about to write `[start, end)`.
+
+        Raise IndexError if a position before `start` is invalid or if `end` is beyond the window.
+        """
         ...
 
     def commit(self, slot: int, end: int) -> None:
-        """All layers have written up to `end`."""
+        """Mark the positions before `end` as valid. All layers have written them."""
         ...
 
     def copy(self, source: int, target: int, num_tokens: int) -> None:
-        """Make `target` hold what `source` does for its first `num_tokens` positions."""
+        """Copy the first `num_tokens` positions of slot `source` to slot `target`."""
         ...
 
     def check_integrity(self) -> None:
-        """Raises ValueError if a position that should hold something cannot: out of range, or not a number."""
+        """Raise ValueError if a valid position is outside the window or holds a value that is not finite."""
         ...
 
 
 class Network(Protocol):
-    """`position_bytes` is what a position takes in its slots, which may take it only `as_used`."""
+    """A forward pass and the slots that it writes into.
 
-    as_used: bool
+    A position of a slot takes `position_bytes` bytes. With `allocates_lazily` a position takes no memory before it is
+    written.
+    """
+
+    allocates_lazily: bool
 
     @property
     def position_bytes(self) -> int: ...
 
     def new_slots(self, num_slots: int, window: int) -> KVSlots: ...
 
-    # Each network knows the slots it made, and no others.
-    def logits(self, rows: AnySequence[BatchItem], slots: Any, should_stop: Callable[[], bool]) -> torch.Tensor:
-        """Compute all rows, writing their keys and values into `slots`. Returns `[rows that want them, vocabulary]`.
+    # `slots` is `Any` because each network accepts only the slots that its own `new_slots` returned.
+    def logits(self, items: AnySequence[BatchItem], slots: Any, should_stop: Callable[[], bool]) -> torch.Tensor:
+        """Compute all items, write their keys and values into `slots`, return `[items that want logits, vocabulary]`.
 
-        Called in inference mode. Raises Interrupted once `should_stop`, asked before each layer of a step that takes
-        long, says so."""
+        Call it in inference mode. A step that takes long calls `should_stop` before each layer. Raise Interrupted
+        once it returns true.
+        """
         ...
+
+
+class CachedNetwork:
+    """The part of a `Network` that all networks with a `KVCache` share: its slots and their size."""
+
+    allocates_lazily = False
+
+    def __init__(self, layers: AnySequence[LayerShape], dtype: torch.dtype, device: torch.device) -> None:
+        self._layers, self.dtype, self.device = layers, dtype, device
+
+    @property
+    def position_bytes(self) -> int:
+        return sum(layer.position_bytes(self.dtype) for layer in self._layers)
+
+    def new_slots(self, num_slots: int, window: int) -> KVCache:
+        return KVCache(self._layers, num_slots, window, self.dtype, self.device)

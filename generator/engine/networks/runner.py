@@ -1,6 +1,7 @@
-"""Runner: the seam between the loop and whatever computes logits (a transformers model, or the fake).
+"""Runner: the interface between the engine loop and a model that computes logits.
 
-Knows nothing of text, sampling or scheduling.
+Owns the items of a batch, the options for loading a model, the errors of a forward and of a load, and the number of
+slots. Knows nothing of text, sampling or scheduling.
 """
 
 from __future__ import annotations
@@ -11,26 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from generator.engine.sampling.sampler import Floats
+from generator.engine.sampling.arrays import Floats
 from generator.engine.tokens.vocabulary import Vocabulary
 
-# So many sequences hold slots at once; the other slots are for shadows alone, so that windows move unnoticed also when
-# as many write as can. Where slots take memory only as they are used, there may be more, if it is to spare.
-USUAL_HOLDERS, USUAL_SLOTS, MAX_SLOTS = 16, 19, 76
+# Of the default slots, this many hold sequences. The others are reserved for lookahead windows, so that a window can
+# move forward without a delay while the maximum number of sequences is decoding.
+SEQUENCE_SLOTS, DEFAULT_SLOTS = 16, 19
+# The upper limit for a model whose slots take memory only once they are used, if the memory budget allows it.
+MAX_SLOTS = 76
 
 
 class Interrupted(Exception):
-    """A forward was given up because somebody edited; what it computed so far does not count."""
+    """The forward was abandoned because of an edit. Its results are invalid."""
 
 
 class LoadFailed(Exception):
-    """The model cannot be had; the message is a sentence for the user."""
+    """The model cannot be loaded. The message is a sentence for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """`root` is where relative folders are; `device` and `precision` may be `auto`; `threads` 0 is torch's choice.
-    `memory` is how many bytes the loaded models may take together."""
+    """The options for loading a model.
+
+    Relative folders are relative to `root`. `device` and `precision` may be `auto`. With 0 `threads` torch chooses the
+    number of threads. `memory` is the budget in bytes for all loaded models together.
+    """
 
     root: Path
     device: str = "auto"
@@ -41,17 +47,24 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """Tokens of one sequence to compute: they stand at positions `past` and on, after what the slot holds."""
+    """Tokens of one sequence that a forward computes.
+
+    The first token gets position `start` in `slot`. The slot holds all positions before `start`. With `wants_logits`
+    the forward returns the logits after the last token.
+    """
 
     slot: int
     token_ids: AnySequence[int]
-    past: int
+    start: int
     wants_logits: bool
 
 
 class Runner(Protocol):
-    """`seconds_per_token` is the least time between two tokens of a sequence (0: as fast as it goes). A slot takes
-    `slot_bytes`; those after the first `USUAL_SLOTS` not before they are used."""
+    """A model with its slots.
+
+    `seconds_per_token` is the minimum time between two tokens of a sequence; 0 means no limit. A slot takes
+    `slot_bytes` bytes. Slots after the first `DEFAULT_SLOTS` take no memory before they are used.
+    """
 
     vocabulary: Vocabulary
     window: int
@@ -60,12 +73,13 @@ class Runner(Protocol):
     precision: str
     seconds_per_token: float
 
-    def forward(self, rows: AnySequence[BatchItem], should_stop: Callable[[], bool]) -> Floats:
-        """Compute all rows in one step. Returns logits `[rows that want them, vocabulary.size]`.
+    def forward(self, items: AnySequence[BatchItem], should_stop: Callable[[], bool]) -> Floats:
+        """Compute all items in one step and return logits `[items that want logits, vocabulary.size]`.
 
-        Raises Interrupted once `should_stop` says so."""
+        Raise Interrupted once `should_stop` returns true.
+        """
         ...
 
     def copy_slot(self, source: int, target: int, num_tokens: int) -> None:
-        """Make `target` hold what `source` does for its first `num_tokens` tokens."""
+        """Copy the first `num_tokens` positions of slot `source` to slot `target`."""
         ...

@@ -1,7 +1,7 @@
-"""Transformers network: one packed forward through an unmodified transformers model, of any architecture.
+"""Transformers network: a packed forward pass through an unmodified transformers model of any architecture.
 
-Owns the attention function that reads and writes the slots, and moving numbers to the device.
-Knows nothing of text, sampling or scheduling. What the faster networks compute is compared with this.
+Owns the attention function that reads and writes the slots, and the transfer of tokens to the device. It is the
+reference for the faster networks. Knows nothing of text, sampling or scheduling.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from transformers import AttentionInterface, PreTrainedModel
 
 from generator.engine.networks.kv_cache import KVCache, LayerShape
+from generator.engine.networks.network import CachedNetwork
 from generator.engine.networks.runner import BatchItem, Interrupted, LoadFailed
 
 ATTENTION = "storygen_slots"
 
 
-class PackedBatch(Protocol):
-    """What the attention function does in the forward it is called from."""
+class LayerAttention(Protocol):
+    """The attention of one forward. The attention function receives it as `step`."""
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
@@ -36,10 +37,13 @@ def attend_slots(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     *,
-    step: PackedBatch,
+    step: LayerAttention,
     **extras: Any,
 ) -> tuple[torch.Tensor, None]:
-    """The attention function of transformers' interface. `query` is `[1, heads, tokens, head_dim]`."""
+    """Attend with `query` `[1, heads, tokens, head_dim]` by `step`. The signature is transformers' interface.
+
+    Raise LoadFailed for a kind of attention that the slots do not support.
+    """
     if attention_mask is not None or extras.get("softcap") is not None or extras.get("s_aux") is not None:
         raise LoadFailed("This model's kind of attention is not supported.")
     layer: Any = module.layer_idx
@@ -50,53 +54,54 @@ def attend_slots(
 AttentionInterface.register(ATTENTION, attend_slots)
 
 
-class PackedStep:
-    """One forward's rows: each attends to what its slot holds and to itself, causally."""
+class PackedAttention:
+    """The attention of a batch: each item attends causally to its slot and to its own tokens."""
 
-    def __init__(self, cache: KVCache, rows: AnySequence[BatchItem], should_stop: Callable[[], bool]) -> None:
+    def __init__(self, cache: KVCache, items: AnySequence[BatchItem], should_stop: Callable[[], bool]) -> None:
         self._cache = cache
         self._should_stop = should_stop
         self._spans: list[tuple[BatchItem, int, int]] = []
         self._masks: dict[int, torch.Tensor] = {}
         begin = 0
-        for row in rows:
-            end = begin + len(row.token_ids)
-            self._spans.append((row, begin, end))
+        for item in items:
+            end = begin + len(item.token_ids)
+            self._spans.append((item, begin, end))
             begin = end
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
     ) -> torch.Tensor:
+        """Store the keys and values, then attend. Raise Interrupted once `should_stop` returns true."""
         if self._should_stop():
             raise Interrupted
         attended = torch.empty_like(query)
         has_groups = query.shape[1] != key.shape[1]
-        for row, begin, end in self._spans:
-            past = row.past
-            self._cache.write(layer, row.slot, past, key[0, :, begin:end], value[0, :, begin:end])
-            keys, values = self._cache.read(layer, row.slot, past + end - begin)
+        for item, begin, end in self._spans:
+            start = item.start
+            self._cache.write(layer, item.slot, start, key[0, :, begin:end], value[0, :, begin:end])
+            keys, values = self._cache.read(layer, item.slot, start + end - begin)
             attended[:, :, begin:end] = F.scaled_dot_product_attention(
                 query[:, :, begin:end],
                 keys,
                 values,
-                attn_mask=self._mask(begin, end - begin, past, query.device),
+                attn_mask=self._mask(begin, end - begin, start, query.device),
                 scale=scaling,
                 enable_gqa=has_groups,
             )
         return attended
 
-    def _mask(self, begin: int, count: int, past: int, device: torch.device) -> torch.Tensor | None:
-        """`[count, past + count]`, the same for every layer; a single token sees everything."""
+    def _mask(self, begin: int, count: int, start: int, device: torch.device) -> torch.Tensor | None:
+        """Return the causal mask `[count, start + count]`, which all layers share. A single token needs no mask."""
         if count == 1:
             return None
         if begin not in self._masks:
-            everything = torch.ones(count, past + count, dtype=torch.bool, device=device)
-            self._masks[begin] = everything.tril(past)
+            everything = torch.ones(count, start + count, dtype=torch.bool, device=device)
+            self._masks[begin] = everything.tril(start)
         return self._masks[begin]
 
 
-class _Measure:
-    """Plain causal attention that notes each layer's shape: how a model's cache must look."""
+class _ShapeRecorder:
+    """Plain causal attention that records the shape of each layer's keys."""
 
     def __init__(self) -> None:
         self.layers: dict[int, LayerShape] = {}
@@ -109,41 +114,36 @@ class _Measure:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=groups)
 
 
-class TransformersNetwork:
-    """A `Network` over `model`, whose attention becomes this module's. Raises LoadFailed if it does not fit."""
+class TransformersNetwork(CachedNetwork):
+    """A `Network` over `model`. It replaces the model's attention function.
 
-    as_used = False
+    Raise LoadFailed if the model's attention or its layers are not supported.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model.eval()
-        self.dtype = model.dtype
-        self.device = model.device
         model.set_attn_implementation(ATTENTION)
-        self._shapes = self._measure()
+        super().__init__(self._read_layer_shapes(), model.dtype, model.device)
 
-    @property
-    def position_bytes(self) -> int:
-        return sum(shape.position_bytes(self.dtype) for shape in self._shapes)
-
-    def new_slots(self, num_slots: int, window: int) -> KVCache:
-        return KVCache(self._shapes, num_slots, window, self.dtype, self.device)
-
-    def logits(self, rows: AnySequence[BatchItem], slots: KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
+    def logits(self, items: AnySequence[BatchItem], slots: KVCache, should_stop: Callable[[], bool]) -> torch.Tensor:
         wanted, end = [], 0
-        for row in rows:
-            end += len(row.token_ids)
-            if row.wants_logits:
+        for item in items:
+            end += len(item.token_ids)
+            if item.wants_logits:
                 wanted.append(end - 1)
-        token_ids = [token_id for row in rows for token_id in row.token_ids]
-        positions = [row.past + offset for row in rows for offset in range(len(row.token_ids))]
-        return self._run(token_ids, positions, wanted, PackedStep(slots, rows, should_stop))
+        token_ids = [token_id for item in items for token_id in item.token_ids]
+        positions = [item.start + offset for item in items for offset in range(len(item.token_ids))]
+        return self._compute(token_ids, positions, wanted, PackedAttention(slots, items, should_stop))
 
-    def _run(self, token_ids: list[int], positions: list[int], wanted: list[int], step: PackedBatch) -> torch.Tensor:
-        # A row's logits are always kept: models differ in what they make of none.
-        kept = torch.tensor(wanted or [0], device=self.device)
+    def _compute(
+        self, token_ids: list[int], positions: list[int], wanted: list[int], step: LayerAttention
+    ) -> torch.Tensor:
+        device = self._model.device
+        # The logits of at least one token are kept, because models differ in how they treat an empty selection.
+        kept = torch.tensor(wanted or [0], device=device)
         output = self._model(
-            input_ids=torch.tensor([token_ids], device=self.device),
-            position_ids=torch.tensor([positions], device=self.device),
+            input_ids=torch.tensor([token_ids], device=device),
+            position_ids=torch.tensor([positions], device=device),
             use_cache=False,
             logits_to_keep=kept,
             step=step,
@@ -151,10 +151,11 @@ class TransformersNetwork:
         logits: torch.Tensor = output.logits[0, : len(wanted)]
         return logits
 
-    def _measure(self) -> list[LayerShape]:
-        measure = _Measure()
+    def _read_layer_shapes(self) -> list[LayerShape]:
+        """Return the shape of each layer, read from a forward of two tokens."""
+        recorder = _ShapeRecorder()
         with torch.inference_mode():
-            self._run([0, 1], [0, 1], [0], measure)
-        if not measure.layers or sorted(measure.layers) != list(range(len(measure.layers))):
+            self._compute([0, 1], [0, 1], [0], recorder)
+        if not recorder.layers or sorted(recorder.layers) != list(range(len(recorder.layers))):
             raise LoadFailed("This model's architecture is not supported.")
-        return [measure.layers[layer] for layer in range(len(measure.layers))]
+        return [recorder.layers[layer] for layer in range(len(recorder.layers))]

@@ -1,7 +1,8 @@
-"""Banned words: which tokens would complete a word or phrase that must not come, however it is cut into tokens.
+"""Banned words: the logits processor that forbids every token which would complete a banned word or phrase.
 
-Owns comparing by spelling: ASCII case does not matter, a word inside a longer one is not meant, and what the page says
-already may be the beginning. Knows nothing of scores.
+Words are compared by their bytes, so they are found however they are split into tokens. ASCII case is ignored, a word
+inside a longer word is allowed, and the tokens so far may already hold the beginning of a word. Owns the tables of
+tokens by spelling. Knows nothing of scores.
 """
 
 from __future__ import annotations
@@ -15,123 +16,132 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from generator.engine.sampling.arrays import NO_IDS, Ids
 from generator.engine.tokens.vocabulary import Vocabulary
 
-Ids = npt.NDArray[np.int64]
-
-_NONE: Ids = np.empty(0, dtype=np.int64)
-# What may follow a whole word in lower case, as ranges of the next byte. From 0x80 on it depends on the character.
+# The bytes below 0x80 that may follow a whole word in lower case, as ranges `[low, high)`. From 0x80 on the answer
+# depends on the character.
 _NO_LETTERS = ((b"", b"0"), (b":", b"a"), (b"{", b"\x80"))
 _ASCII_LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class BannedWords:
-    """`_always` are tokens that contain a banned word whole. `_after` says for the end of a text which tokens would
-    complete one that begins there, and whether it must begin as a word does."""
+    """The banned words of one sequence.
+
+    `_always` are the tokens that contain a whole banned word. `_after` maps the beginning of a word, and whether the
+    word must start at a word boundary, to the tokens that complete it.
+    """
 
     def __init__(self, vocabulary: Vocabulary, words: tuple[str, ...]) -> None:
         self.words = words
         self._token_bytes = vocabulary.token_bytes
-        spellings = {spelled for word in words for spelled in _spellings(word)}
+        spellings = {spelling for word in words for spelling in _spellings(word)}
         self._always = _containing(vocabulary, spellings)
         self._after: dict[tuple[bytes, bool], Ids] = {}
-        self._reach = max(map(len, spellings), default=0)
+        self._longest = max(map(len, spellings), default=0)
         tokens = _sorted_tokens(vocabulary)
-        for spelled in spellings:
-            first, last = _is_letter(spelled.decode()[0]), _is_letter(spelled.decode()[-1])
-            for cut in range(len(spelled)):
-                found = _beginning_with(tokens, spelled[cut:], last)
+        for spelling in spellings:
+            text = spelling.decode()
+            needs_boundary, ends_in_letter = _is_letter(text[0]), _is_letter(text[-1])
+            for cut in range(len(spelling)):
+                found = _beginning_with(tokens, spelling[cut:], ends_in_letter)
                 if len(found):
-                    key = spelled[:cut], first
-                    self._after[key] = np.union1d(self._after.get(key, _NONE), found)
+                    key = spelling[:cut], needs_boundary
+                    self._after[key] = np.union1d(self._after.get(key, NO_IDS), found)
 
     def ids(self, token_ids: AnySequence[int]) -> Ids:
-        """The tokens that may not follow `token_ids`."""
+        """Return the tokens that must not follow `token_ids`."""
         if not self.words:
-            return _NONE
-        # A character before the word decides whether it begins there; it has at most four bytes.
-        written = b"".join(self._token_bytes[i] for i in token_ids[-(self._reach + 4) :]).lower()
+            return NO_IDS
+        # One more character, of at most four bytes, decides whether a word begins at a boundary.
+        text = b"".join(self._token_bytes[i] for i in token_ids[-(self._longest + 4) :]).lower()
         found = [self._always]
-        for length in range(min(self._reach, len(written) + 1)):
-            begun, before = written[len(written) - length :], written[: len(written) - length]
-            found.append(self._after.get((begun, False), _NONE))
-            begins_word = self._after.get((begun, True))
-            if begins_word is not None and not _is_letter(before.decode(errors="replace")[-1:]):
-                found.append(begins_word)
+        for length in range(min(self._longest, len(text) + 1)):
+            begun, before = text[len(text) - length :], text[: len(text) - length]
+            found.append(self._after.get((begun, False), NO_IDS))
+            at_boundary = self._after.get((begun, True))
+            if at_boundary is not None and not _is_letter(before.decode(errors="replace")[-1:]):
+                found.append(at_boundary)
         return np.concatenate(found)
 
 
 @lru_cache(maxsize=4)
 def _sorted_tokens(vocabulary: Vocabulary) -> tuple[list[bytes], Ids]:
-    """All spellings in lower case, in order, and whose they are."""
-    lower = [written.lower() for written in vocabulary.token_bytes]
+    """Return the sorted lower-case spellings of all tokens, and the token id of each."""
+    lower = [spelling.lower() for spelling in vocabulary.token_bytes]
     order = sorted(range(len(lower)), key=lower.__getitem__)
     return [lower[token_id] for token_id in order], np.array(order, dtype=np.int64)
 
 
 def _spellings(word: str) -> Iterator[bytes]:
-    """The word in lower case, and as it may also be written where bytes don't know about case."""
+    """Yield the bytes of the word in lower case.
+
+    Bytes ignore case in ASCII only. For other letters the common variants of the word's case are yielded as well.
+    """
     for variant in (word, word.lower(), word.upper(), word.capitalize()):
         yield variant.encode().lower()
 
 
 def _beginning_with(tokens: tuple[list[bytes], Ids], rest: bytes, ends_in_letter: bool) -> Ids:
-    """The tokens that begin with `rest` and don't go on with a letter where that would make another word."""
-    spelled, order = tokens
+    """Return the tokens that begin with `rest`, except tokens in which a letter continues a word that ends there."""
+    spellings, ids = tokens
     if not ends_in_letter:
-        return order[bisect_left(spelled, rest) : bisect_left(spelled, rest + b"\xff")]
-    found = [order[bisect_left(spelled, rest + low) : bisect_left(spelled, rest + high)] for low, high in _NO_LETTERS]
-    first, last = bisect_left(spelled, rest + b"\x80"), bisect_left(spelled, rest + b"\xff")
-    follows = [spelled[at][len(rest) :].decode(errors="ignore")[:1] for at in range(first, last)]
-    found.append(order[first:last][[not _is_letter(character) for character in follows]])
+        return ids[bisect_left(spellings, rest) : bisect_left(spellings, rest + b"\xff")]
+    found = [ids[bisect_left(spellings, rest + low) : bisect_left(spellings, rest + high)] for low, high in _NO_LETTERS]
+    first, last = bisect_left(spellings, rest + b"\x80"), bisect_left(spellings, rest + b"\xff")
+    follows = [spellings[place][len(rest) :].decode(errors="ignore")[:1] for place in range(first, last)]
+    found.append(ids[first:last][[not _is_letter(character) for character in follows]])
     return np.concatenate(found)
 
 
 @dataclass(frozen=True, eq=False)
-class _Joined:
-    """All tokens' spellings in lower case with a zero byte after each; where each begins; which bytes are letters."""
+class _JoinedTokens:
+    """All tokens' lower-case spellings in one byte string, each followed by a zero byte.
 
-    written: bytes
+    `starts` are the tokens' places in `text`, `codes` its bytes, and `is_letter` flags the ASCII letters and digits.
+    """
+
+    text: bytes
     starts: Ids
     codes: npt.NDArray[np.uint8]
     is_letter: npt.NDArray[np.bool_]
 
 
 @lru_cache(maxsize=4)
-def _joined(vocabulary: Vocabulary) -> _Joined:
-    written = b"".join(spelled.lower() + b"\0" for spelled in vocabulary.token_bytes)
-    starts = np.cumsum([0, *(len(spelled) + 1 for spelled in vocabulary.token_bytes)])
-    codes = np.frombuffer(written, dtype=np.uint8)
-    return _Joined(written, starts, codes, np.isin(codes, np.frombuffer(_ASCII_LETTERS, dtype=np.uint8)))
+def _joined_tokens(vocabulary: Vocabulary) -> _JoinedTokens:
+    text = b"".join(spelling.lower() + b"\0" for spelling in vocabulary.token_bytes)
+    starts = np.cumsum([0, *(len(spelling) + 1 for spelling in vocabulary.token_bytes)])
+    codes = np.frombuffer(text, dtype=np.uint8)
+    return _JoinedTokens(text, starts, codes, np.isin(codes, np.frombuffer(_ASCII_LETTERS, dtype=np.uint8)))
 
 
 def _containing(vocabulary: Vocabulary, spellings: set[bytes]) -> Ids:
-    """The tokens with a whole word in them that does not begin with the token."""
+    """Return the tokens that contain one of the words as a whole word after their first byte."""
     found: set[int] = set()
-    for spelled in spellings:
-        joined = _joined(vocabulary)
-        for begin in _places(joined, spelled).tolist():
+    for spelling in spellings:
+        joined = _joined_tokens(vocabulary)
+        for begin in _places(joined, spelling).tolist():
             token_id = int(np.searchsorted(joined.starts, begin, side="right")) - 1
             first, last = int(joined.starts[token_id]), int(joined.starts[token_id + 1]) - 1
-            if _is_whole(joined.written, begin, begin + len(spelled), first, last):
+            if _is_whole(joined.text, begin, begin + len(spelling), first, last):
                 found.add(token_id)
     return np.array(sorted(found), dtype=np.int64)
 
 
-def _places(joined: _Joined, spelled: bytes) -> Ids:
-    """Where `spelled` is, but for most places inside longer words: a short word has very many of these."""
-    places = np.flatnonzero(joined.codes[1 : len(joined.codes) - len(spelled)] == spelled[0]) + 1
-    if spelled[:1].isalnum():
+def _places(joined: _JoinedTokens, spelling: bytes) -> Ids:
+    """Return the places of `spelling`, without most places inside longer words, which are frequent for short words."""
+    places = np.flatnonzero(joined.codes[1 : len(joined.codes) - len(spelling)] == spelling[0]) + 1
+    if spelling[:1].isalnum():
         places = places[~joined.is_letter[places - 1]]
-    if spelled[-1:].isalnum():
-        places = places[~joined.is_letter[places + len(spelled)]]
-    for offset in range(1, len(spelled)):
-        places = places[joined.codes[places + offset] == spelled[offset]]
+    if spelling[-1:].isalnum():
+        places = places[~joined.is_letter[places + len(spelling)]]
+    for offset in range(1, len(spelling)):
+        places = places[joined.codes[places + offset] == spelling[offset]]
     return places
 
 
 def _is_whole(joined: bytes, begin: int, end: int, first: int, last: int) -> bool:
-    """Whether the word at `[begin, end)` of the token at `[first, last)` has a beginning and an end there."""
+    """Whether the word at `[begin, end)` is a whole word inside the token at `[first, last)`, not at its beginning."""
     word = joined[begin:end].decode(errors="ignore")
     before, after = joined[first:begin].decode(errors="ignore"), joined[end:last].decode(errors="ignore")
     if begin == first or (_is_letter(word[:1]) and _is_letter(before[-1:])):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.engine.sampling.sampler import Floats
+from generator.engine.sampling.arrays import Floats
 from generator.engine.tokens.vocabulary import Tokens, Vocabulary
 from generator.engine.tokens.window import Window
 from generator.engine.tokens.window_builder import build_window, pinned_head, read_tail

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
 
-from generator.engine.networks.runner import USUAL_HOLDERS, USUAL_SLOTS
+from generator.engine.networks.runner import DEFAULT_SLOTS, SEQUENCE_SLOTS
 from generator.engine.scheduling.lookahead_window import LookaheadWindow, begin_shadow
 from generator.engine.scheduling.sequence import Sequence
 from generator.engine.tokens.window import common_prefix
@@ -168,7 +168,7 @@ class Scheduler:
     @property
     def _most_holders(self) -> int:
         """How many sequences may have a slot that are no shadows."""
-        return max(min(self.num_slots, USUAL_HOLDERS), self.num_slots * USUAL_HOLDERS // USUAL_SLOTS)
+        return max(min(self.num_slots, SEQUENCE_SLOTS), self.num_slots * SEQUENCE_SLOTS // DEFAULT_SLOTS)
 
     def _slot_for_shadow(self) -> int | None:
         """An empty one: who is idle may only be typing, and goes on in a moment. Where none is kept for shadows, the

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from generator.engine.sampling.banned_words import BannedWords, Ids
+from generator.engine.sampling.arrays import Ids
+from generator.engine.sampling.banned_words import BannedWords
 from generator.engine.tokens.detokenizer import Detokenizer
 from generator.engine.tokens.vocabulary import Vocabulary, units
 from generator.engine.tokens.window import Window, common_prefix

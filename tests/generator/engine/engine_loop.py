@@ -11,7 +11,7 @@ import numpy as np
 
 from generator.engine.loop import Loop
 from generator.engine.networks.runner import BatchItem, LoadOptions, Runner
-from generator.engine.sampling.sampler import Floats
+from generator.engine.sampling.arrays import Floats
 from generator.wire.messages import Chunk, EngineCommand, EngineEvent, ModelSpec, Piece, Rolled, Set
 
 MODEL = ModelSpec("folder", "under test")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from generator.engine.loading.load import load_model
-from generator.engine.networks.runner import USUAL_SLOTS, LoadOptions
+from generator.engine.networks.runner import DEFAULT_SLOTS, LoadOptions
 from generator.wire.messages import ModelSpec, Premise
 from tests.generator.engine.engine_loop import MODEL, Oracle, SteppedEngine, written_piece
 from tests.generator.engine.engine_process import GREEDY, a_set
@@ -63,11 +63,11 @@ def test_each_of_more_drafts_than_usual_slots_writes_what_it_writes_alone() -> N
     """Kernels whose slots take memory as they are used."""
     runner = load_model(SPEC, LoadOptions(ROOT, precision="int8", threads=1), lambda progress: None)
     together = SteppedEngine(runner)
-    begins = {f"{number}": f"Chapter {number}. The old lighthouse keeper" for number in range(USUAL_SLOTS + 5)}
+    begins = {f"{number}": f"Chapter {number}. The old lighthouse keeper" for number in range(DEFAULT_SLOTS + 5)}
     together.run(*(a_set(text, model=MODEL, sequence=name, owner=name, budget=6) for name, text in begins.items()))
     assert together.model.scheduler.num_slots > len(begins)
     runner.check_integrity()
-    for name in ("0", f"{USUAL_SLOTS}", f"{len(begins) - 1}"):
+    for name in ("0", f"{DEFAULT_SLOTS}", f"{len(begins) - 1}"):
         alone = SteppedEngine(runner)
         alone.run(a_set(begins[name], model=MODEL, sequence=name, owner=name, budget=6))
         assert alone.ids(name) == together.ids(name) != []

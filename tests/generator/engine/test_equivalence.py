@@ -20,7 +20,7 @@ from tests.generator.engine.engine_loop import MODEL, Oracle, SteppedEngine, wri
 from tests.generator.engine.engine_process import GREEDY, a_set
 from tests.generator.engine.tiny_models import tiny_model, tiny_runner, tiny_vocabulary
 
-NETWORKS = ("gpt2", "llama", "packed gpt2", "packed llama")
+NETWORKS = ("gpt2", "llama", "torch gpt2", "torch llama")
 FAMILIES = ("fake", *NETWORKS)
 SAMPLED = SamplingParams(temperature=1.0, top_p=0.95, min_p=0.01, repetition_penalty=1.2, seed=11)
 WINDOW = 48

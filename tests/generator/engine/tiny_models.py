@@ -1,4 +1,4 @@
-"""Tiny random models of the GPT-2 and Llama families, with a byte-level tokenizer made here: real code, no files."""
+"""Tiny models for tests: GPT-2 and Llama with random weights, and a byte-level tokenizer, without any files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from generator.engine.int8.network import Int8Network
 from generator.engine.loading.pretrained_vocabulary import read_vocabulary
 from generator.engine.networks.cuda_graph_cache import CudaGraphCache, StaticStep
 from generator.engine.networks.cuda_graph_network import CudaGraphNetwork
-from generator.engine.networks.model_runner import ModelRunner, open_model
-from generator.engine.networks.model_weights import ModelWeights, read_family
+from generator.engine.networks.model_runner import ModelRunner, open_transformers_network
+from generator.engine.networks.model_weights import ModelWeights, read_weights
 from generator.engine.networks.network import Network
 from generator.engine.networks.torch_network import TorchNetwork
 from generator.engine.tokens.vocabulary import Vocabulary
@@ -49,13 +49,16 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 @cache
-def tiny_model(family: str) -> PreTrainedModel:
-    """Random weights, scaled so that logits have clear winners; wide enough for 8 bits if `family` is `int8 …`. Never
-    run it: copy it."""
+def tiny_model(architecture: str) -> PreTrainedModel:
+    """Return a model with random weights, scaled so that a few logits are clearly the largest.
+
+    `architecture` is `gpt2` or `llama`. With a prefix that begins with `int8` the model is wide enough for the 8-bit
+    network. All tests share the model, so copy it before you run or change it.
+    """
     torch.manual_seed(7)
-    wide = family.startswith("int8")
+    wide = architecture.startswith("int8")
     size = len(tiny_tokenizer())
-    if family.endswith("gpt2"):
+    if architecture.endswith("gpt2"):
         model: PreTrainedModel = GPT2LMHeadModel(
             GPT2Config(
                 n_layer=2,
@@ -100,34 +103,38 @@ def copy_of(model: PreTrainedModel) -> PreTrainedModel:
     return own
 
 
-def tiny_family(family: str, window: int) -> ModelWeights:
-    model = read_family(copy_of(tiny_model(family)), window)
-    assert model is not None
-    return model
+def tiny_weights(architecture: str, window: int) -> ModelWeights:
+    weights = read_weights(copy_of(tiny_model(architecture)), window)
+    assert weights is not None
+    return weights
 
 
-class PlainGraphNetwork(CudaGraphNetwork):
-    """Computes what a GPU would replay, in short chunks."""
+class UncapturedGraphNetwork(CudaGraphNetwork):
+    """Computes the static steps on the CPU instead of replaying them on a GPU, in chunks of four tokens."""
 
     def new_slots(self, num_slots: int, window: int) -> CudaGraphCache:
-        return CudaGraphCache(self._shapes, num_slots, window, self.dtype, self.device, self._prepare, chunk=4)
+        return CudaGraphCache(self._layers, num_slots, window, self.dtype, self.device, self._capture, chunk=4)
 
-    def _prepare(self, begin: Callable[[], StaticStep]) -> Callable[[], torch.Tensor]:
-        return lambda: self._compute(begin())
+    def _capture(self, new_step: Callable[[], StaticStep]) -> Callable[[], torch.Tensor]:
+        return lambda: self._compute(new_step())
 
 
-def tiny_runner(family: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
-    """By the general network, or by the family's own if `family` is `packed …`, as on a GPU if it is `graph …`, in
-    8 bits if it is `int8 …`, or in one of its formats, `int8-a8 …`."""
+def tiny_runner(kind: str, window: int = 48, num_slots: int = 4) -> ModelRunner:
+    """Return a runner over a tiny model. `kind` is an architecture, with the network in front of it.
+
+    `gpt2` runs the transformers network, `torch gpt2` the torch network, `cuda-graph gpt2` the CUDA graph network
+    without a GPU, `int8 gpt2` the 8-bit network, and `int8-a8 gpt2` the 8-bit network in the format of this name.
+    """
     network: Network
-    if family.startswith("graph"):
-        network = PlainGraphNetwork(tiny_family(family, window))
-    elif family.startswith(("packed", "int8")):
-        network = TorchNetwork(tiny_family(family, window))
-        if family.startswith("int8"):
-            network = Int8Network(tiny_family(family, window), threads=2)
-            if family.startswith("int8-"):
-                network.use(family.split()[0])
+    name = kind.rpartition(" ")[0]
+    if not name:
+        network = open_transformers_network(copy_of(tiny_model(kind)), window)
+    elif name == "cuda-graph":
+        network = UncapturedGraphNetwork(tiny_weights(kind, window))
+    elif name == "torch":
+        network = TorchNetwork(tiny_weights(kind, window))
     else:
-        network = open_model(copy_of(tiny_model(family)), window)
+        network = Int8Network(tiny_weights(kind, window), threads=2)
+        if name != "int8":
+            network.use(name)
     return ModelRunner(network, tiny_vocabulary(), window, "fp32", num_slots)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from generator.engine.networks.model_runner import ModelRunner
 from generator.engine.networks.runner import BatchItem, Interrupted
 from generator.engine.networks.torch_network import TorchNetwork
-from tests.generator.engine.networks.test_torch_network import SLOTS, STEPS, WINDOW
-from tests.generator.engine.tiny_models import tiny_family, tiny_runner, tiny_vocabulary
+from tests.generator.engine.networks.batches import SLOTS, STEPS, WINDOW
+from tests.generator.engine.tiny_models import tiny_runner, tiny_vocabulary, tiny_weights
 
 
 @pytest.mark.parametrize("family", ["int8 gpt2", "int8 llama", "int8-a8 gpt2", "int8-a8 llama"])
@@ -20,7 +20,7 @@ from tests.generator.engine.tiny_models import tiny_family, tiny_runner, tiny_vo
 def test_any_steps_give_nearly_what_the_exact_network_gives(
     family: str, steps: list[dict[int, tuple[int, float, bool]]], seed: int
 ) -> None:
-    weights = tiny_family(family, WINDOW)
+    weights = tiny_weights(family, WINDOW)
     exact = ModelRunner(TorchNetwork(weights), tiny_vocabulary(), WINDOW, "", SLOTS)
     rounded = tiny_runner(family, WINDOW, SLOTS)
     random, held = np.random.default_rng(seed), [0] * SLOTS

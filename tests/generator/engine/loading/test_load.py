@@ -74,7 +74,7 @@ def test_a_chosen_precision_is_remembered_until_the_weights_change(
         asked.append(passage)
         return chosen
 
-    monkeypatch.setattr("generator.engine.loading.load.choose", choose)
+    monkeypatch.setattr("generator.engine.loading.choose_network.choose_precision", choose)
     spoken = "int8-a16 (KL 0.0040, same best token 98.0%)"
     for _ in range(2):
         assert load(folder, precision="auto").precision == spoken  # type: ignore[attr-defined]

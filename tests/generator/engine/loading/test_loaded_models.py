@@ -13,9 +13,9 @@ import torch
 from generator.engine.loading.loaded_models import LoadedModel, LoadFinished
 from generator.engine.loop import Loop
 from generator.engine.networks.fake import FakeRunner
-from generator.engine.networks.memory_size import footprint
-from generator.engine.networks.runner import USUAL_SLOTS, BatchItem, LoadOptions
-from generator.engine.sampling.sampler import Floats
+from generator.engine.networks.memory_size import memory_size
+from generator.engine.networks.runner import DEFAULT_SLOTS, BatchItem, LoadOptions
+from generator.engine.sampling.arrays import Floats
 from generator.wire.messages import (
     Alternatives,
     AlternativesReady,
@@ -228,14 +228,14 @@ def test_a_step_is_no_larger_for_slots_there_is_no_memory_for(monkeypatch: pytes
     for number in range(60):
         desk.loop.submit(a_set("Once upon a time " * 50, sequence=f"s{number}", model=model("a"), budget=1000))
     desk.work(300)
-    assert max(sizes) == 3 * USUAL_SLOTS
+    assert max(sizes) == 3 * DEFAULT_SLOTS
 
 
 def test_the_footprint_is_that_of_all_numbers_counted_once() -> None:
     numbers = np.zeros(1000)
-    assert footprint({"a": [numbers, numbers[10:], (numbers,)], "b": "text", "c": np.zeros(10, np.int8)}) == 8010
+    assert memory_size({"a": [numbers, numbers[10:], (numbers,)], "b": "text", "c": np.zeros(10, np.int8)}) == 8010
     weights = sum(parameter.nbytes for parameter in tiny_model("gpt2").parameters())
-    general, packed = footprint(tiny_runner("gpt2")), footprint(tiny_runner("packed gpt2"))
+    general, packed = memory_size(tiny_runner("gpt2")), memory_size(tiny_runner("torch gpt2"))
     cache = 2 * 2 * 4 * 48 * 48 * torch.float32.itemsize  # keys and values, layers, slots, window, width
     for found in (general, packed):
         # The packed one has a head of its own; buffers are small.

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.engine.sampling import sampler as sampling
-from generator.engine.sampling.repetition import Flags, Ids
-from generator.engine.sampling.sampler import BrokenLogits, Noise, TokenHistory, sample
+from generator.engine.sampling import selection
+from generator.engine.sampling.arrays import NO_IDS, Flags, Ids
+from generator.engine.sampling.noise import Noise
+from generator.engine.sampling.sampler import BrokenLogits, TokenHistory, process_logits, sample, truncate
 from generator.wire.sampling_params import RANGES, SamplingParams
 from tests.generator.engine.sampling import sampling_reference as reference
 from tests.generator.engine.sampling.sampling_reference import distribution
 
 PLAIN = SamplingParams(temperature=1, top_k=0, top_p=1, min_p=0, repetition_penalty=1, dry_multiplier=0, seed=0)
 SIZE = 60
-NOTHING = np.empty(0, dtype=np.int64)
 
 
 def flags(size: int, ids: AnySet[int]) -> Flags:
@@ -31,10 +31,10 @@ def flags(size: int, ids: AnySet[int]) -> Flags:
     return row
 
 
-def a_page(
+def a_history(
     context: list[int], size: int, blocked: AnySet[int] = frozenset(), breakers: AnySet[int] = frozenset()
 ) -> TokenHistory:
-    return TokenHistory(ids_of(context), ids_of(sorted(blocked)), flags(size, breakers), NOTHING)
+    return TokenHistory(ids_of(context), ids_of(sorted(blocked)), flags(size, breakers), NO_IDS)
 
 
 def ids_of(token_ids: list[int]) -> Ids:
@@ -71,8 +71,8 @@ LOOKING_BACK = st.builds(
     chosen=TRUNCATING,
     context=st.lists(st.integers(0, SIZE - 1), max_size=20),
     blocked=st.sets(st.integers(0, SIZE - 1), max_size=20),
-    reaches=st.sampled_from([(0.5, 1.0, 3.0, math.inf), sampling._REACHES]),
-    many=st.sampled_from([4, sampling._MANY]),
+    reaches=st.sampled_from([(0.5, 1.0, 3.0, math.inf), selection._REACHES]),
+    max_sorted=st.sampled_from([4, selection._MAX_SORTED]),
 )
 @settings(max_examples=300)
 def test_the_candidates_are_those_of_the_reference(
@@ -81,14 +81,14 @@ def test_the_candidates_are_those_of_the_reference(
     context: list[int],
     blocked: set[int],
     reaches: tuple[float, ...],
-    many: int,
+    max_sorted: int,
 ) -> None:
     logits = np.random.default_rng(seed).normal(0, 2, SIZE).astype(np.float32)
-    scores = sampling.adjusted(logits, chosen, a_page(context, SIZE, blocked))
+    scores = process_logits(logits, chosen, a_history(context, SIZE, blocked))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "_REACHES", reaches)
-        patch.setattr(sampling, "_MANY", many)
-        kept, logs = sampling.candidates(scores, chosen)
+        patch.setattr(selection, "_REACHES", reaches)
+        patch.setattr(selection, "_MAX_SORTED", max_sorted)
+        kept, logs = truncate(scores, chosen)
     expected = distribution(logits.tolist(), chosen, context, blocked, set())
     weights = np.exp(logs, dtype=np.float64)
     assert len(set(kept.tolist())) == len(kept)
@@ -108,7 +108,7 @@ def test_what_looks_back_changes_scores_as_the_reference_does(
     seed: int, chosen: SamplingParams, context: list[int], blocked: set[int], breakers: set[int]
 ) -> None:
     logits = np.random.default_rng(seed).normal(0, 2, 7).astype(np.float32)
-    scores = sampling.adjusted(logits, chosen, a_page(context, 7, blocked, breakers))
+    scores = process_logits(logits, chosen, a_history(context, 7, blocked, breakers))
     expected = reference.adjusted(logits.tolist(), chosen, context, blocked, breakers)
     assert {i: score for i, score in enumerate(scores.tolist()) if score > -np.inf} == pytest.approx(
         expected, rel=1e-4, abs=1e-4
@@ -136,10 +136,10 @@ CONTEXT = [1, 2, 9, 8, 1, 2, 0, 9, 1, 2]
 )
 def test_tokens_come_as_often_as_the_reference_says(chosen: SamplingParams) -> None:
     logits = np.random.default_rng(3).normal(0, 1.5, 30).astype(np.float32)
-    page = a_page(CONTEXT, 30, blocked={4, 7})
+    history = a_history(CONTEXT, 30, blocked={4, 7})
     expected = distribution(logits.tolist(), chosen, CONTEXT, {4, 7}, set())
     trials = 6000
-    drawn = Counter(sample(logits, chosen, Noise(9, 0, n), page)[0] for n in range(trials))
+    drawn = Counter(sample(logits, chosen, Noise(9, 0, n), history)[0] for n in range(trials))
     assert set(drawn) <= set(expected)
     statistic = sum((drawn[i] - trials * p) ** 2 / (trials * p) for i, p in expected.items() if p)
     # A chi-squared value this many deviations above its mean has a chance below one in ten million.
@@ -156,10 +156,10 @@ def test_a_restart_or_an_edit_elsewhere_leaves_no_trace(
 ) -> None:
     """Scores depend on the tokens that stand there and nothing else: neither how they came nor what stood between."""
     logits = np.random.default_rng(seed).normal(0, 2, 7).astype(np.float32)
-    page = a_page(context, 7)
-    sampling.adjusted(logits, chosen, a_page([*context[:cut], 4, *context[cut:]], 7))
-    first, again = (sampling.adjusted(logits, chosen, page) for _ in range(2))
-    assert (first == sampling.adjusted(logits, chosen, a_page(list(context), 7))).all()
+    history = a_history(context, 7)
+    process_logits(logits, chosen, a_history([*context[:cut], 4, *context[cut:]], 7))
+    first, again = (process_logits(logits, chosen, history) for _ in range(2))
+    assert (first == process_logits(logits, chosen, a_history(list(context), 7))).all()
     assert (first == again).all()
 
 
@@ -167,8 +167,8 @@ def test_what_is_banned_comes_only_when_nothing_else_is_left() -> None:
     logits = np.array([3.0, 2.0, 1.0], dtype=np.float32)
     greedy = PLAIN.merged({"temperature": 0})
     for banned, blocked, expected in (([0], set(), 1), ([0, 1], set(), 2), ([0, 1, 2], set(), 0), ([0], {1, 2}, 0)):
-        page = TokenHistory(NOTHING, ids_of(sorted(blocked)), flags(3, set()), np.array(banned))
-        assert sample(logits, greedy, Noise(0, 0, 0), page)[0] == expected
+        history = TokenHistory(NO_IDS, ids_of(sorted(blocked)), flags(3, set()), np.array(banned))
+        assert sample(logits, greedy, Noise(0, 0, 0), history)[0] == expected
 
 
 @given(st.integers(0, 2**53 - 1), st.integers(0, 1000), st.integers(0, 10**6), st.permutations(range(40)))
@@ -189,7 +189,7 @@ def test_noise_depends_on_nothing_but_seed_attempt_index_and_token(
 def test_temperature_zero_is_greedy_and_the_logprob_is_the_models_own() -> None:
     logits = np.array([1.0, 3.0, 2.0, 9.0], dtype=np.float32)
     chosen = SamplingParams(temperature=0, repetition_penalty=2, dry_multiplier=0, seed=0)
-    token_id, logprob = sample(logits, chosen, Noise(0, 0, 0), a_page([1], 4, blocked={3}))
+    token_id, logprob = sample(logits, chosen, Noise(0, 0, 0), a_history([1], 4, blocked={3}))
     assert token_id == 2
     assert logprob == pytest.approx(2 - math.log(sum(math.exp(x) for x in (1, 3, 2, 9))), abs=1e-5)
 
@@ -203,7 +203,7 @@ def test_however_cold_a_token_comes(temperature: float, rule: dict[str, Any], le
     """Models' scores may all lie far below zero; the likeliest token comes then, or one beside it."""
     chosen = replace(PLAIN, temperature=temperature, **rule)
     logits = np.array([level - 3, level, level - 1, level - 2], dtype=np.float32)
-    token_id, _ = sample(logits, chosen, Noise(0, 0, 0), a_page([], 4))
+    token_id, _ = sample(logits, chosen, Noise(0, 0, 0), a_history([], 4))
     assert token_id == 1 or temperature > 1
 
 
@@ -220,16 +220,16 @@ def test_broken_logits_are_refused(
     logits = np.linspace(-1, 1, size, dtype=np.float32)
     broken = int(place * size)
     logits[broken] = value
-    page = a_page([broken], size, blocked={broken} if is_blocked else set())
+    history = a_history([broken], size, blocked={broken} if is_blocked else set())
     with pytest.raises(BrokenLogits):
-        sample(logits, replace(PLAIN, **rule), Noise(0, 0, 0), page)
+        sample(logits, replace(PLAIN, **rule), Noise(0, 0, 0), history)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2, 377, 50257]), st.sampled_from([0.0, 0.01, 3.0, 15.0]), LEVELS)
 @settings(max_examples=40, deadline=None)
 def test_the_logprob_is_exact_however_wide_the_vocabulary_is(seed: int, size: int, spread: float, level: float) -> None:
     logits = np.random.default_rng(seed).normal(level, spread, size).astype(np.float32)
-    token_id, logprob = sample(logits, PLAIN, Noise(seed, 0, 0), a_page([], size))
+    token_id, logprob = sample(logits, PLAIN, Noise(seed, 0, 0), a_history([], size))
     double = logits.astype(np.float64)
     expected = double[token_id] - double.max() - math.log(np.exp(double - double.max()).sum())
     assert logprob == pytest.approx(expected, abs=2e-5)
@@ -238,7 +238,7 @@ def test_the_logprob_is_exact_however_wide_the_vocabulary_is(seed: int, size: in
 @given(st.integers(0, 2**32 - 1), TRUNCATING, st.sampled_from([0.0, 0.5]), st.integers(0, 39))
 def test_the_only_token_that_is_left_comes(seed: int, chosen: SamplingParams, xtc: float, left: int) -> None:
     logits = np.random.default_rng(seed).normal(0, 5, 40).astype(np.float32)
-    page = a_page([left] * 3, 40, blocked=set(range(40)) - {left})
+    history = a_history([left] * 3, 40, blocked=set(range(40)) - {left})
     for temperature in (0.0, 5e-324, chosen.temperature):
         settled = replace(chosen, temperature=temperature, xtc_probability=xtc)
-        assert sample(logits, settled, Noise(seed, 0, 0), page)[0] == left
+        assert sample(logits, settled, Noise(seed, 0, 0), history)[0] == left

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from generator.engine.networks.fake import FakeRunner, fake_vocabulary
 from generator.engine.networks.runner import BatchItem, Runner
-from generator.engine.sampling.sampler import Floats
+from generator.engine.sampling.arrays import Floats
 from generator.engine.scheduling import scheduler
 from generator.engine.scheduling.lookahead_window import LookaheadWindow
 from generator.engine.tokens.vocabulary import Tokens
@@ -38,9 +38,9 @@ class Recorded:
         self.computed: list[int] = []
         forward = runner.forward
 
-        def counting(rows: AnySequence[BatchItem], should_stop: Callable[[], bool]) -> Floats:
-            self.computed.append(sum(len(row.token_ids) for row in rows))
-            return forward(rows, should_stop)
+        def counting(items: AnySequence[BatchItem], should_stop: Callable[[], bool]) -> Floats:
+            self.computed.append(sum(len(item.token_ids) for item in items))
+            return forward(items, should_stop)
 
         runner.forward = counting  # type: ignore[method-assign]
 
@@ -155,7 +155,7 @@ def test_the_same_is_written_as_without(count: int, without_shadows: pytest.Monk
         assert plain.bases(f"s{number}")[:moves] == shadowed.bases(f"s{number}")[:moves]
 
 
-@pytest.mark.parametrize("family", ["packed gpt2", "packed llama"])
+@pytest.mark.parametrize("family", ["torch gpt2", "torch llama"])
 def test_across_a_swap_it_is_as_if_all_were_computed_anew(family: str) -> None:
     recorded = Recorded(tiny_runner(family, window=48)).run(150, *writers(1))
     engine, oracle = recorded.engine, Oracle(tiny_runner(family, window=48))

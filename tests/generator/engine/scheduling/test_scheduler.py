@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from generator.engine.loading.loaded_models import StepBudget
 from generator.engine.networks.fake import fake_vocabulary
-from generator.engine.networks.runner import USUAL_HOLDERS, USUAL_SLOTS
+from generator.engine.networks.runner import DEFAULT_SLOTS, SEQUENCE_SLOTS
 from generator.engine.scheduling.scheduler import TURN_TOKENS, ScheduledChunk, Scheduler, share
 from generator.engine.scheduling.sequence import Sequence, SequenceParams
 from generator.engine.tokens.vocabulary import Tokens
@@ -152,7 +152,7 @@ def test_an_idle_sequence_gives_up_its_slot_and_is_not_computed_again_for_nothin
 
 
 def test_where_there_is_memory_to_spare_nobody_waits_for_a_slot() -> None:
-    scheduler = Scheduler(USUAL_SLOTS, lambda: scheduler.num_slots < 60)
+    scheduler = Scheduler(DEFAULT_SLOTS, lambda: scheduler.num_slots < 60)
     idle = a_sequence("idle", "o", 40, budget=1)
     crowd = [a_sequence(f"{number}", f"o{number % 3}", 40) for number in range(40)]
     run(scheduler, [idle], 5, 512)
@@ -160,15 +160,15 @@ def test_where_there_is_memory_to_spare_nobody_waits_for_a_slot() -> None:
     assert {sequence.slot for sequence in crowd}.isdisjoint({None, idle.slot})
     assert idle.num_computed == 40
     # With some for shadows, as before.
-    assert scheduler.num_slots == -(-41 * USUAL_SLOTS // USUAL_HOLDERS)
+    assert scheduler.num_slots == -(-41 * DEFAULT_SLOTS // SEQUENCE_SLOTS)
     assert min(written[sequence.id] for sequence in crowd) > 4 * TURN_TOKENS
 
 
 def test_shadows_take_no_slot_from_who_is_only_held_where_some_are_kept_for_them() -> None:
     """Somebody types: what is computed of the draft is wanted again in a moment."""
-    scheduler = Scheduler(USUAL_SLOTS)
+    scheduler = Scheduler(DEFAULT_SLOTS)
     held = a_sequence("held", "a", 40, budget=1)
-    crowd = [a_sequence(str(number), "a", 40, size=64) for number in range(USUAL_HOLDERS - 1)]
+    crowd = [a_sequence(str(number), "a", 40, size=64) for number in range(SEQUENCE_SLOTS - 1)]
     run(scheduler, [held, *crowd], 200, 256)
     assert held.slot is not None
     assert held.num_computed == 40
