@@ -65,7 +65,7 @@ def test_error_codes_and_their_statuses() -> None:
 
 def test_routes(tmp_path: Path) -> None:
     app = WebApp(EdgeSettings("127.0.0.1", 1, b"k" * 32, tmp_path, "threading"))
-    unused = cast(Any, SimpleNamespace(status=dict))
+    unused = cast(Any, SimpleNamespace(figures=dict))
     app.connect(unused, unused, unused)
     there_are = {
         f"{method} {rule.rule}"

@@ -78,7 +78,7 @@ class RecordingSession:
 class RecordingDesk:
     engine_is_up = True
 
-    def status(self) -> defaultdict[str, float]:
+    def figures(self) -> defaultdict[str, float]:
         return defaultdict(float)
 
     def storage_problem(self) -> None:
@@ -94,7 +94,7 @@ class RecordingDesk:
         update = {"author": "model:m", "client": "model", "changes": [[0, text]], "tokens": [[len(text), -1.0]]}
         return {"draft": DRAFT, "revision": 0, "epoch": 0, "updates": [update]}
 
-    def session(self, owner: str, draft: str) -> RecordingSession:
+    def live_draft(self, owner: str, draft: str) -> RecordingSession:
         if draft != DRAFT:
             raise Refused("unknown_draft", "there is no such draft")
         return RecordingSession(self)
