@@ -53,7 +53,7 @@ class Noise:
         return noise
 
     def coin(self) -> float:
-        """Return a number in [0, 1) that is independent of the Gumbel noise."""
+        """Return a uniform number from 0 to 1 that is independent of the Gumbel noise."""
         return self._key(":coin") / 2**64
 
     def _key(self, purpose: str) -> int:

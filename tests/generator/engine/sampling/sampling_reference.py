@@ -1,4 +1,7 @@
-"""What the sampling settings mean, written down from their definitions: slowly, with dicts, knowing no shortcuts."""
+"""The reference of the sampler: every parameter by its definition, in plain Python with dicts and without shortcuts.
+
+Add the definition of a new sampler here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Weights = dict[int, float]
 def distribution(
     logits: AnySequence[float], chosen: SamplingParams, context: list[int], blocked: set[int], breakers: set[int]
 ) -> Weights:
-    """The probabilities that the next token is drawn with."""
+    """Return the probabilities with which the next token is drawn."""
     scores = adjusted(logits, chosen, context, blocked, breakers)
     weights = normal({i: math.exp((s - max(scores.values())) / chosen.temperature) for i, s in scores.items()})
     if chosen.top_k:
@@ -30,6 +33,7 @@ def distribution(
 def adjusted(
     logits: AnySequence[float], chosen: SamplingParams, context: list[int], blocked: set[int], breakers: set[int]
 ) -> Weights:
+    """Return the scores of the tokens that the logits processors allow."""
     scores = {i: float(score) for i, score in enumerate(logits)}
     recent = context[len(context) - min(len(context), chosen.penalty_range) :]
     for i in set(recent):
@@ -47,7 +51,10 @@ def adjusted(
 
 
 def repeated(context: list[int], token: int, breakers: set[int]) -> int:
-    """The longest run of tokens that ends the context and stood before `token` earlier, without a breaker in it."""
+    """Return the length of the longest passage that ends the context and that `token` followed earlier.
+
+    The passage contains no breaker, and `token` is none.
+    """
     longest = 0
     for at in range(1, len(context)):
         if context[at] != token or token in breakers:
@@ -64,14 +71,14 @@ def repeated(context: list[int], token: int, breakers: set[int]) -> int:
 
 
 def typical(weights: Weights, mass: float) -> Weights:
-    """Meister et al. 2022: nearest to the entropy first, the fewest that reach the mass."""
+    """Locally typical sampling (Meister et al. 2022): the fewest tokens that reach the mass, nearest to the entropy."""
     entropy = -sum(p * math.log(p) for p in weights.values() if p > 0)
     order = sorted(weights, key=lambda i: abs(-math.log(weights[i]) - entropy) if weights[i] else math.inf)
     return until(weights, order, mass)
 
 
 def xtc(weights: Weights, probability: float, threshold: float) -> Weights:
-    """With this probability all tokens above the threshold go, but for the least probable of them."""
+    """With this probability, remove all tokens at or above the threshold except the least probable of them."""
     above = [i for i in ranked(weights) if weights[i] >= threshold]
     without = normal({i: weight for i, weight in weights.items() if i not in above[:-1]})
     return {i: (1 - probability) * weights[i] + probability * without.get(i, 0) for i in weights}
@@ -82,6 +89,7 @@ def ranked(weights: Weights) -> list[int]:
 
 
 def until(weights: Weights, order: list[int], mass: float) -> Weights:
+    """Return the first tokens of `order` that together reach the mass."""
     kept: Weights = {}
     for i in order:
         kept[i] = weights[i]

@@ -1,4 +1,4 @@
-"""Banned words never come, however they are cut into tokens; nothing else is kept from coming."""
+"""Banned words: they never occur, however they are split into tokens, and no other token is forbidden."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.generator.engine.engine_loop import MODEL, SteppedEngine
 from tests.generator.engine.engine_process import GREEDY, a_set
 from tests.generator.engine.tiny_models import tiny_vocabulary
 
-# Words, parts of words, punctuation and halves of characters.
+# The tokens are words, parts of words, punctuation and incomplete characters.
 _PIECES = ["a", "ca", "t", "cat", " cat", "CAT", " ca", "cats", "at", " the", "the", " ", "\n", ", ", "-", "s", "old"]
 _PIECES += ["caf", "é", "É", "café", " an", " old cat", "“", "”", "…"]
 _BYTES = (*(piece.encode() for piece in _PIECES), "é".encode()[:1], "é".encode()[1:], "“".encode()[:2], b"\x9c", b"")
@@ -30,7 +30,7 @@ def text_of(token_ids: list[int]) -> str:
 
 
 def count(words: list[str], text: str) -> int:
-    """How often they stand there as whole words, by a regular expression: the plain reference."""
+    """Return how often the words occur as whole words. This is the reference, a regular expression."""
     found = 0
     for word in words:
         before = r"(?<![^\W_])" if word[0].isalnum() else ""
@@ -40,13 +40,13 @@ def count(words: list[str], text: str) -> int:
 
 
 @given(st.lists(st.integers(0, len(_BYTES) - 1), max_size=8), WORDS)
-def test_exactly_those_are_banned_that_complete_a_word(written: list[int], words: list[str]) -> None:
+def test_exactly_the_tokens_that_complete_a_word_are_banned(written: list[int], words: list[str]) -> None:
     banned = set(BannedWords(VOCABULARY, tuple(words)).ids(written).tolist())
-    stood = count(words, text_of(written))
+    present = count(words, text_of(written))
     for token_id in range(len(_BYTES)):
-        # One that ended with the text may have become another word by the token, and does not count as gone.
+        # A token that begins with a letter turns a banned word at the end of the text into another word.
         ended = count(words, text_of(written)) - count(words, text_of(written) + "x")
-        completes = count(words, text_of([*written, token_id])) > stood - (ended if _goes_on(token_id) else 0)
+        completes = count(words, text_of([*written, token_id])) > present - (ended if _goes_on(token_id) else 0)
         assert (token_id in banned) == completes, (text_of(written), VOCABULARY.token_bytes[token_id])
 
 
@@ -55,7 +55,7 @@ def _goes_on(token_id: int) -> bool:
 
 
 @pytest.mark.parametrize("vocabulary", [fake_vocabulary(), tiny_vocabulary()], ids=["fake", "bytes"])
-def test_the_vocabularies_there_are(vocabulary: Vocabulary) -> None:
+def test_the_fake_and_the_byte_level_vocabulary_ban_the_last_letter_of_a_word(vocabulary: Vocabulary) -> None:
     banned = BannedWords(vocabulary, ("river",))
     spelled = {vocabulary.token_bytes[i] for i in banned.ids(vocabulary.tokenize("the old rive").ids).tolist()}
     assert b"r" in spelled
@@ -63,7 +63,7 @@ def test_the_vocabularies_there_are(vocabulary: Vocabulary) -> None:
     assert b"r" not in {vocabulary.token_bytes[i] for i in banned.ids(vocabulary.tokenize("the old rove").ids).tolist()}
 
 
-def test_each_draft_finds_out_once_what_its_list_means(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_sequence_builds_its_table_of_banned_words_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, ...]] = []
 
     def counted(vocabulary: Vocabulary, words: tuple[str, ...]) -> BannedWords:
@@ -84,7 +84,7 @@ def test_each_draft_finds_out_once_what_its_list_means(monkeypatch: pytest.Monke
     assert made[20:] == [("house",)]
 
 
-def test_a_model_writes_without_them() -> None:
+def test_a_model_does_not_write_banned_words() -> None:
     def written(*words: str) -> str:
         engine = SteppedEngine(FakeRunner())
         sampling = GREEDY.merged({"banned_words": list(words)})

@@ -1,4 +1,4 @@
-"""What each setting does to the distribution, against a plain reference that knows no shortcuts."""
+"""Sampler: each parameter changes the distribution exactly as the plain reference says."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ids_of(token_ids: list[int]) -> Ids:
 TRUNCATING = st.builds(
     SamplingParams,
     temperature=st.sampled_from([0.3, 0.9, 1.0, 2.0]),
-    # Half of them are off, so that each is often alone.
+    # Each step is often off, so that each is often alone.
     top_k=st.just(0) | st.sampled_from([1, 3, 17, 1000]),
     typical_p=st.just(1.0) | st.sampled_from([0.0, 0.22, 0.93]),
     top_p=st.just(1.0) | st.sampled_from([0.0, 0.31, 0.87]),
@@ -75,7 +75,7 @@ LOOKING_BACK = st.builds(
     max_sorted=st.sampled_from([4, selection._MAX_SORTED]),
 )
 @settings(max_examples=300)
-def test_the_candidates_are_those_of_the_reference(
+def test_truncation_keeps_the_tokens_and_weights_of_the_reference(
     seed: int,
     chosen: SamplingParams,
     context: list[int],
@@ -95,7 +95,7 @@ def test_the_candidates_are_those_of_the_reference(
     assert dict(zip(kept.tolist(), weights / weights.sum(), strict=True)) == pytest.approx(expected, rel=1e-4)
 
 
-# Few different tokens, so that much repeats.
+# The context has few different tokens, so that many passages repeat.
 @given(
     seed=st.integers(0, 2**32 - 1),
     chosen=LOOKING_BACK,
@@ -104,7 +104,7 @@ def test_the_candidates_are_those_of_the_reference(
     breakers=st.sets(st.integers(0, 4), max_size=2),
 )
 @settings(max_examples=300)
-def test_what_looks_back_changes_scores_as_the_reference_does(
+def test_logits_processors_give_the_scores_of_the_reference(
     seed: int, chosen: SamplingParams, context: list[int], blocked: set[int], breakers: set[int]
 ) -> None:
     logits = np.random.default_rng(seed).normal(0, 2, 7).astype(np.float32)
@@ -134,7 +134,7 @@ CONTEXT = [1, 2, 9, 8, 1, 2, 0, 9, 1, 2]
     ],
     ids=lambda chosen: ", ".join(name for name in RANGES if getattr(chosen, name) != getattr(PLAIN, name)) or "plain",
 )
-def test_tokens_come_as_often_as_the_reference_says(chosen: SamplingParams) -> None:
+def test_tokens_are_drawn_as_often_as_the_reference_says(chosen: SamplingParams) -> None:
     logits = np.random.default_rng(3).normal(0, 1.5, 30).astype(np.float32)
     history = a_history(CONTEXT, 30, blocked={4, 7})
     expected = distribution(logits.tolist(), chosen, CONTEXT, {4, 7}, set())
@@ -142,19 +142,19 @@ def test_tokens_come_as_often_as_the_reference_says(chosen: SamplingParams) -> N
     drawn = Counter(sample(logits, chosen, Noise(9, 0, n), history)[0] for n in range(trials))
     assert set(drawn) <= set(expected)
     statistic = sum((drawn[i] - trials * p) ** 2 / (trials * p) for i, p in expected.items() if p)
-    # A chi-squared value this many deviations above its mean has a chance below one in ten million.
+    # The probability of a larger chi-squared value is below one in ten million.
     freedom = max(1, len(expected) - 1)
     assert statistic < freedom + 6 * math.sqrt(2 * freedom) + 10
     if chosen != PLAIN:
         plain = distribution(logits.tolist(), PLAIN, CONTEXT, {4, 7}, set())
-        assert sum(abs(plain[i] - expected.get(i, 0)) for i in plain) > 0.05, "the setting changes nothing here"
+        assert sum(abs(plain[i] - expected.get(i, 0)) for i in plain) > 0.05, "the parameter changes nothing here"
 
 
 @given(st.integers(0, 2**32 - 1), LOOKING_BACK, st.lists(st.integers(0, 4), max_size=30), st.integers(0, 30))
-def test_a_restart_or_an_edit_elsewhere_leaves_no_trace(
+def test_scores_depend_on_the_present_tokens_alone(
     seed: int, chosen: SamplingParams, context: list[int], cut: int
 ) -> None:
-    """Scores depend on the tokens that stand there and nothing else: neither how they came nor what stood between."""
+    """Neither a restart nor text that an edit has removed leaves a trace."""
     logits = np.random.default_rng(seed).normal(0, 2, 7).astype(np.float32)
     history = a_history(context, 7)
     process_logits(logits, chosen, a_history([*context[:cut], 4, *context[cut:]], 7))
@@ -163,7 +163,7 @@ def test_a_restart_or_an_edit_elsewhere_leaves_no_trace(
     assert (first == again).all()
 
 
-def test_what_is_banned_comes_only_when_nothing_else_is_left() -> None:
+def test_a_banned_token_follows_only_if_no_other_token_is_left() -> None:
     logits = np.array([3.0, 2.0, 1.0], dtype=np.float32)
     greedy = PLAIN.merged({"temperature": 0})
     for banned, blocked, expected in (([0], set(), 1), ([0, 1], set(), 2), ([0, 1, 2], set(), 0), ([0], {1, 2}, 0)):
@@ -171,22 +171,7 @@ def test_what_is_banned_comes_only_when_nothing_else_is_left() -> None:
         assert sample(logits, greedy, Noise(0, 0, 0), history)[0] == expected
 
 
-@given(st.integers(0, 2**53 - 1), st.integers(0, 1000), st.integers(0, 10**6), st.permutations(range(40)))
-@settings(max_examples=30)
-def test_noise_depends_on_nothing_but_seed_attempt_index_and_token(
-    seed: int, attempt: int, index: int, order: list[int]
-) -> None:
-    ids = np.arange(40)
-    noise = Noise(seed, attempt, index).gumbel(ids)
-    assert (Noise(seed, attempt, index).gumbel(np.array(order)) == noise[order]).all()
-    assert np.isfinite(noise).all()
-    # Few numbers are mixed by other means than many.
-    assert noise.tolist() == pytest.approx([Noise(seed, attempt, index).gumbel(ids[i : i + 1])[0] for i in range(40)])
-    for other in (Noise(seed + 1, attempt, index), Noise(seed, attempt + 1, index), Noise(seed, attempt, index + 1)):
-        assert (other.gumbel(ids) != noise).all()
-
-
-def test_temperature_zero_is_greedy_and_the_logprob_is_the_models_own() -> None:
+def test_temperature_zero_is_greedy_and_the_log_probability_is_the_models_own() -> None:
     logits = np.array([1.0, 3.0, 2.0, 9.0], dtype=np.float32)
     chosen = SamplingParams(temperature=0, repetition_penalty=2, dry_multiplier=0, seed=0)
     token_id, logprob = sample(logits, chosen, Noise(0, 0, 0), a_history([1], 4, blocked={3}))
@@ -199,8 +184,10 @@ def test_temperature_zero_is_greedy_and_the_logprob_is_the_models_own() -> None:
     st.sampled_from([{}, {"top_k": 3}, {"top_p": 0.4}, {"typical_p": 0.4}, {"min_p": 0.5}, {"xtc_probability": 1.0}]),
     LEVELS,
 )
-def test_however_cold_a_token_comes(temperature: float, rule: dict[str, Any], level: float) -> None:
-    """Models' scores may all lie far below zero; the likeliest token comes then, or one beside it."""
+def test_a_probable_token_is_drawn_at_any_low_temperature(
+    temperature: float, rule: dict[str, Any], level: float
+) -> None:
+    """Also if all scores are far below or above zero."""
     chosen = replace(PLAIN, temperature=temperature, **rule)
     logits = np.array([level - 3, level, level - 1, level - 2], dtype=np.float32)
     token_id, _ = sample(logits, chosen, Noise(0, 0, 0), a_history([], 4))
@@ -227,7 +214,9 @@ def test_broken_logits_are_refused(
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2, 377, 50257]), st.sampled_from([0.0, 0.01, 3.0, 15.0]), LEVELS)
 @settings(max_examples=40, deadline=None)
-def test_the_logprob_is_exact_however_wide_the_vocabulary_is(seed: int, size: int, spread: float, level: float) -> None:
+def test_the_log_probability_is_exact_for_any_width_of_the_vocabulary(
+    seed: int, size: int, spread: float, level: float
+) -> None:
     logits = np.random.default_rng(seed).normal(level, spread, size).astype(np.float32)
     token_id, logprob = sample(logits, PLAIN, Noise(seed, 0, 0), a_history([], size))
     double = logits.astype(np.float64)
@@ -236,7 +225,7 @@ def test_the_logprob_is_exact_however_wide_the_vocabulary_is(seed: int, size: in
 
 
 @given(st.integers(0, 2**32 - 1), TRUNCATING, st.sampled_from([0.0, 0.5]), st.integers(0, 39))
-def test_the_only_token_that_is_left_comes(seed: int, chosen: SamplingParams, xtc: float, left: int) -> None:
+def test_the_only_token_left_is_drawn(seed: int, chosen: SamplingParams, xtc: float, left: int) -> None:
     logits = np.random.default_rng(seed).normal(0, 5, 40).astype(np.float32)
     history = a_history([left] * 3, 40, blocked=set(range(40)) - {left})
     for temperature in (0.0, 5e-324, chosen.temperature):
