@@ -1,4 +1,4 @@
-"""A process that test_kill kills: commits to two drafts without end, and prints each revision once it is durable."""
+"""Endless writer: a process for test_kill that commits to two drafts and prints each revision once it is durable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ DRAFTS = ("d0", "d1")
 
 
 def word(revision: int) -> str:
-    """What the update that leads to `revision` appends."""
+    """Return the text that the update to `revision` appends."""
     return f"{revision} "
 
 
 def write(path: Path) -> None:
+    """Commit to the store at `path` until the process is killed."""
     store = Store(path)
     pages = {draft: store.load(draft) for draft in DRAFTS}
     state = {draft: (page.revision, page.text, page.spans) for draft, page in pages.items()}

@@ -1,14 +1,23 @@
-"""Opening the file: migrations with a copy first, newer schemas, damage, folders that do not play along."""
+"""Database: opening with migrations, newer schemas and damage; transactions, errors, copies and moved files."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stories.errors import Damaged, SchemaTooNew, StorageFailed, StoreError
-from stories.storage.database import migrations, open_database
+from stories.storage.database import (
+    SIDE_FILES,
+    keep_copy,
+    migrations,
+    move_aside,
+    open_database,
+    store_errors,
+    transaction,
+)
 from stories.storage.records import NewDraft, NewStory
 from stories.storage.store import Store
 from stories.text.span_list import SpanList
@@ -18,8 +27,8 @@ NEXT = "ALTER TABLE story ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';"
 BROKEN = "CREATE TABLE fine (a); ALTER TABLE nowhere ADD COLUMN b;"
 
 
-def version_1(path: Path) -> None:
-    """A file as the first schema version leaves it, with a story in it."""
+def create_version_1(path: Path) -> None:
+    """Create a file of the first schema version with one story."""
     store = Store(path, migrations()[:1])
     text = "Once upon a time"
     draft = NewDraft("d", "m", {"model": "m"}, text, SpanList.of(len(text), USER))
@@ -34,7 +43,7 @@ def version_of(path: Path) -> int:
     return int(version)
 
 
-def test_settings_are_the_durable_ones(tmp_path: Path) -> None:
+def test_a_database_is_opened_with_durable_settings(tmp_path: Path) -> None:
     connection = open_database(tmp_path / "new" / "folder" / "stories.db", migrations())
     expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "trusted_schema": 0, "busy_timeout": 2000}
     for setting, value in expected.items():
@@ -42,15 +51,15 @@ def test_settings_are_the_durable_ones(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_a_new_file_needs_no_copy(tmp_path: Path) -> None:
+def test_a_new_file_is_created_without_a_copy(tmp_path: Path) -> None:
     Store(tmp_path / "stories.db").close()
     assert version_of(tmp_path / "stories.db") == len(migrations())
     assert list(tmp_path.glob("*.bak*")) == []
 
 
-def test_migration_keeps_everything_and_a_copy_of_the_old(tmp_path: Path) -> None:
+def test_a_migration_keeps_the_stories_and_a_copy_of_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "stories.db"
-    version_1(path)
+    create_version_1(path)
     store = Store(path, [*migrations(), NEXT])
     assert store.load("d").text == "Once upon a time"
     store.close()
@@ -66,7 +75,7 @@ def test_migration_keeps_everything_and_a_copy_of_the_old(tmp_path: Path) -> Non
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "stories.db"
-    version_1(path)
+    create_version_1(path)
     for _ in range(2):
         with pytest.raises(StorageFailed, match="nowhere"):
             Store(path, [*migrations()[:1], BROKEN])
@@ -90,7 +99,7 @@ def test_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["no database at all", "pages overwritten", "cut short"])
 def test_a_damaged_file_is_moved_aside(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "stories.db"
-    version_1(path)
+    create_version_1(path)
     whole = path.read_bytes()
     bad = {
         "no database at all": b"Dear diary, " * 1000,
@@ -108,9 +117,9 @@ def test_a_damaged_file_is_moved_aside(tmp_path: Path, damage: str) -> None:
     store.close()
 
 
-def test_damage_found_while_running_is_said(tmp_path: Path) -> None:
+def test_damage_found_while_reading_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "stories.db"
-    version_1(path)
+    create_version_1(path)
     store = Store(path)
     store._connection.execute("UPDATE snapshot SET spans = x'00'")
     with pytest.raises(Damaged):
@@ -118,15 +127,15 @@ def test_damage_found_while_running_is_said(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_path_inside_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("not a folder", encoding="utf-8")
     with pytest.raises(StorageFailed, match="cannot be kept"):
         Store(tmp_path / "data" / "stories.db")
 
 
-def test_a_copy_overwrites_nothing(tmp_path: Path) -> None:
+def test_a_copy_never_overwrites_a_file(tmp_path: Path) -> None:
     path = tmp_path / "stories.db"
-    version_1(path)
+    create_version_1(path)
     store = Store(path)
     store.backup(tmp_path / "copy.db")
     with pytest.raises(StoreError, match="exists already"):
@@ -135,3 +144,97 @@ def test_a_copy_overwrites_nothing(tmp_path: Path) -> None:
     copy = Store(tmp_path / "copy.db")
     assert copy.load("d").text == "Once upon a time"
     copy.close()
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    opened = open_database(tmp_path / "stories.db", ["CREATE TABLE one (a UNIQUE);"])
+    yield opened
+    opened.close()
+
+
+def rows(connection: sqlite3.Connection) -> list[int]:
+    return [a for (a,) in connection.execute("SELECT a FROM one ORDER BY a")]
+
+
+def test_a_transaction_is_stored_as_a_whole_or_not_at_all(connection: sqlite3.Connection) -> None:
+    def insert(*values: int, interrupt: bool = False) -> None:
+        with transaction(connection):
+            for value in values:
+                connection.execute("INSERT INTO one VALUES (?)", (value,))
+            if interrupt:
+                raise KeyboardInterrupt
+
+    insert(1, 2)
+    with pytest.raises(KeyboardInterrupt):
+        insert(3, interrupt=True)
+    with pytest.raises(StoreError, match=r"\.$"):
+        insert(4, 1)
+    assert not connection.in_transaction
+    assert rows(connection) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("database or disk is full", StorageFailed),
+        ("attempt to write a readonly database", StorageFailed),
+        ("database is locked", StorageFailed),
+        ("unable to open database file", StorageFailed),
+        ("UNIQUE constraint failed: one.a", StoreError),
+        ("database disk image is malformed", Damaged),
+        ("file is not a database", Damaged),
+        ("disk I/O error", StorageFailed),
+    ],
+)
+def test_each_error_of_sqlite_becomes_one_of_the_store_with_a_sentence(words: str, kind: type[StoreError]) -> None:
+    with pytest.raises(StoreError) as raised, store_errors():
+        raise sqlite3.OperationalError(words)
+    assert type(raised.value) is kind
+    assert raised.value.message[0].isupper()
+    assert raised.value.message.endswith(".")
+
+
+def test_an_error_of_sqlite_without_a_sentence_is_quoted() -> None:
+    with pytest.raises(StorageFailed, match="disk I/O error"), store_errors():
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+def test_text_with_half_a_character_is_refused(connection: sqlite3.Connection) -> None:
+    with pytest.raises(StoreError, match="half a character"), transaction(connection):
+        connection.execute("INSERT INTO one VALUES (?)", ("\ud83d",))
+    assert rows(connection) == []
+
+
+def file_with_side_files(folder: Path, content: str) -> Path:
+    path = folder / "stories.db"
+    for suffix in ("", *SIDE_FILES):
+        path.with_name(path.name + suffix).write_text(content + suffix)
+    return path
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_file_is_moved_aside_with_its_side_files_and_never_over_another(tmp_path: Path) -> None:
+    path = file_with_side_files(tmp_path, "first")
+    assert move_aside(path, "old") == tmp_path / "stories.db.old"
+    file_with_side_files(tmp_path, "second")
+    assert move_aside(path, "old") == tmp_path / "stories.db.old-2"
+    assert move_aside(path, "old") is None
+    assert contents(tmp_path) == {
+        f"stories.db.old{number}{suffix}": content + suffix
+        for number, content in (("", "first"), ("-2", "second"))
+        for suffix in ("", *SIDE_FILES)
+    }
+
+
+def test_a_kept_copy_leaves_the_file_in_place_without_its_side_files(tmp_path: Path) -> None:
+    path = file_with_side_files(tmp_path, "x")
+    assert keep_copy(path, "old") == tmp_path / "stories.db.old"
+    assert contents(tmp_path) == {
+        "stories.db": "x",
+        **{f"stories.db.old{suffix}": f"x{suffix}" for suffix in ("", *SIDE_FILES)},
+    }
+    assert keep_copy(tmp_path / "nowhere", "old") is None

@@ -1,4 +1,4 @@
-"""The data folder: one user at a time, backups that are whole, restores that change nothing unless they succeed."""
+"""Data folder: one process at a time, whole backups, and restores that either succeed or change nothing."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from stories.text.span_list import SpanList
 from stories.text.update import USER, Update
 
 ROOT = Path(__file__).parents[3]
-HOLDER = """
+LOCK_AND_WAIT = """
 import sys
 from pathlib import Path
 from stories.storage.folder import FolderLock
-hold = FolderLock(Path(sys.argv[1]))
-print("held", flush=True)
+lock = FolderLock(Path(sys.argv[1]))
+print("locked", flush=True)
 sys.stdin.read()
 """
 
 
 def written(data: Path, text: str) -> Store:
-    """A store in `data` with one draft that was written in two steps; the second is in SQLite's log only."""
+    """A store in `data` with one draft. Its text is only in SQLite's write-ahead log until the store is closed."""
     store = Store(data / folder.DATABASE)
     draft = NewDraft("d", "m", {"model": "m"}, "", SpanList.of(0, USER))
     store.create_story("me", NewStory("s", "Title", "continue", (draft,)))
@@ -47,23 +47,23 @@ def text_in(data: Path) -> str:
         return store.load("d").text
 
 
-def test_one_process_holds_a_folder_until_it_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_belongs_to_one_process_until_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "_LOCK_SECONDS", 0.1)
-    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+    command = [sys.executable, "-c", LOCK_AND_WAIT, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
         with pytest.raises(StorageFailed, match="Another StoryGen"):
             folder.FolderLock(tmp_path)
         written(tmp_path / "other", "x").close()
         folder.backup(tmp_path / "other", tmp_path / "copy")
         with pytest.raises(StorageFailed, match="Another StoryGen"):
             folder.restore(tmp_path, tmp_path / "copy")
-        holder.kill()
+        process.kill()
     folder.FolderLock(tmp_path).close()
 
 
-def test_a_backup_is_whole_while_a_server_writes(tmp_path: Path) -> None:
+def test_a_backup_of_an_open_store_is_whole(tmp_path: Path) -> None:
     store = written(tmp_path / "data", "Once")
     folder.backup(tmp_path / "data", tmp_path / "copy")
     store.close()
@@ -72,7 +72,7 @@ def test_a_backup_is_whole_while_a_server_writes(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy"]
 
 
-def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
+def test_a_backup_never_overwrites_a_file(tmp_path: Path) -> None:
     written(tmp_path, "Once").close()
     (tmp_path / "copy").write_text("precious")
     with pytest.raises(StoreError, match="exists already"):
@@ -82,11 +82,11 @@ def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
         folder.backup(tmp_path / "nowhere", tmp_path / "other")
 
 
-def test_restoring_keeps_what_was_there(tmp_path: Path) -> None:
+def test_a_restore_keeps_the_replaced_stories(tmp_path: Path) -> None:
     written(tmp_path / "old", "Old").close()
     folder.backup(tmp_path / "old", tmp_path / "copy")
     store = written(tmp_path / "new", "New")
-    shutil.copytree(tmp_path / "new", tmp_path / "crashed")  # with SQLite's log beside it
+    shutil.copytree(tmp_path / "new", tmp_path / "crashed")  # with its write-ahead log
     store.close()
     aside = folder.restore(tmp_path / "crashed", tmp_path / "copy")
     assert text_in(tmp_path / "crashed") == "Old"
@@ -98,10 +98,10 @@ def test_restoring_keeps_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("killed", "text"), [("before", "New"), ("after", "Old")])
-def test_a_restore_that_is_killed_leaves_stories(
+def test_a_killed_restore_leaves_the_old_or_the_new_stories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str, text: str
 ) -> None:
-    """There is one moment at which the stories of before make place, and no file is missing on either side of it."""
+    """Replacing the file is one atomic step, and no file is missing before or after it."""
     written(tmp_path / "old", "Old").close()
     folder.backup(tmp_path / "old", tmp_path / "copy")
     written(tmp_path / "new", "New").close()
@@ -122,8 +122,8 @@ def test_a_restore_that_is_killed_leaves_stories(
     assert text_in(tmp_path / "new") == "Old"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes; the folder's rights count there")
-def test_what_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes; the folder's permissions count there")
+def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     written(tmp_path / "data", "Once").close()
     folder.backup(tmp_path / "data", tmp_path / "copy")
     aside = folder.restore(tmp_path / "data", tmp_path / "copy")
@@ -135,7 +135,9 @@ def test_what_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "error"), [("no database", Damaged), ("another", Damaged), ("newer", SchemaTooNew), ("cut", Damaged)]
 )
-def test_what_is_no_backup_is_not_restored(tmp_path: Path, damage: str, error: type[StoreError]) -> None:
+def test_a_file_that_is_not_a_sound_backup_is_not_restored(
+    tmp_path: Path, damage: str, error: type[StoreError]
+) -> None:
     written(tmp_path / "data", "Once").close()
     bad = tmp_path / "bad"
     folder.backup(tmp_path / "data", bad)

@@ -1,4 +1,4 @@
-"""A process killed while it writes loses nothing that it said was durable."""
+"""A killed process loses no commit that it acknowledged, and leaves a sound file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KILLS = 8
 
 
 def write_and_kill(path: Path, acknowledgements: int) -> int:
-    """Start a writer, kill it after so many acknowledgements; the last revision it acknowledged."""
+    """Start a writer and kill it after `acknowledgements`. Return the last revision that it acknowledged."""
     writer = subprocess.Popen(
         [sys.executable, "-m", "tests.stories.storage.endless_writer", str(path)],
         cwd=ROOT,
@@ -35,20 +35,20 @@ def write_and_kill(path: Path, acknowledgements: int) -> int:
         finally:
             writer.kill()
             writer.wait()
-        # What it wrote before the kill struck counts too; a line that was cut short does not.
+        # Lines written until the kill count too, except a last line that was cut short.
         lines += writer.stdout.readlines()
     return int([line for line in lines if line.endswith("\n")][-1])
 
 
-def test_what_was_acknowledged_is_there(tmp_path: Path) -> None:
+def test_acknowledged_commits_survive_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "stories.db"
     store = Store(path)
     drafts = tuple(NewDraft(draft, "m", {"model": "m"}, "", SpanList.of(0, USER)) for draft in DRAFTS)
     store.create_story("me", NewStory("s", "Title", "continue", drafts))
     store.close()
-    chance = random.Random(20260101)
+    randomness = random.Random(20260101)
     for _ in range(KILLS):
-        acknowledged = write_and_kill(path, chance.randint(1, 150))
+        acknowledged = write_and_kill(path, randomness.randint(1, 150))
         store = Store(path)
         for draft in DRAFTS:
             loaded = store.load(draft)

@@ -1,4 +1,4 @@
-"""The store against what was put in: every revision, every listing, every refusal."""
+"""Store: every stored revision and listing is read back, and every refused call changes nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def typed(text: str, insert: str, at: int | None = None) -> Update:
 
 
 class Writer:
-    """Commits to one draft and remembers every revision."""
+    """Commits updates to one draft and remembers each of its revisions."""
 
     def __init__(self, store: Store, draft: str, text: str) -> None:
         self.store, self.draft = store, draft
@@ -50,11 +50,11 @@ class Writer:
 
     def commit(self, *updates: Update, head: dict[str, Any] = HEAD, forks: tuple[NewDraft, ...] = ()) -> None:
         revision = len(self.log)
-        self.take(*updates)
+        self.apply(*updates)
         text, spans = self.pages[-1]
         self.store.commit([Commit(self.draft, revision, updates, head, text, spans, forks)])
 
-    def take(self, *updates: Update) -> None:
+    def apply(self, *updates: Update) -> None:
         for update in updates:
             text, spans = self.pages[-1]
             self.pages.append((update.changes.apply(text), spans.apply(update)))
@@ -63,10 +63,12 @@ class Writer:
 
 @given(st.data())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_revision_comes_back(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_every_revision_is_read_back_after_reopening(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     path = tmp_path_factory.mktemp("store") / "stories.db"
     start = to_units("a😀b")
-    with closing(Store(path)) as store:  # also where Hypothesis gives an example up
+    with closing(Store(path)) as store:  # closed even if Hypothesis gives up the example
         store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d", start),)))
         writer = Writer(store, "d", start)
         for _ in range(data.draw(st.integers(1, 4))):
@@ -89,7 +91,7 @@ def test_every_revision_comes_back(tmp_path_factory: pytest.TempPathFactory, dat
     store.close()
 
 
-def test_snapshots_bound_what_is_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshots_bound_the_updates_that_a_read_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draft_log, "SNAPSHOT_SPACING", 1000)
     path = tmp_path / "stories.db"
     store = Store(path)
@@ -106,7 +108,7 @@ def test_snapshots_bound_what_is_folded(tmp_path: Path, monkeypatch: pytest.Monk
     for revision in (0, 299, 300, 301, 999, 1700, 2500):
         assert store.text_at("d", revision) == writer.pages[revision]
     store._connection.execute("DELETE FROM log WHERE revision <= 2400")
-    assert store.load("d").text == "w " * 2500  # from the newest snapshot, not an older one
+    assert store.load("d").text == "w " * 2500  # only the newest snapshot needs no deleted row
     store.close()
     with sqlite3.connect(path) as connection:
         kept = [row[0] for row in connection.execute("SELECT revision FROM snapshot ORDER BY revision")]
@@ -114,14 +116,14 @@ def test_snapshots_bound_what_is_folded(tmp_path: Path, monkeypatch: pytest.Monk
     assert kept == [0, 900, 1200, 1800, 2100, 2400]
 
 
-def test_a_large_paste_is_snapshotted_at_once(store: Store) -> None:
+def test_a_large_paste_causes_a_snapshot(store: Store) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"),)))
     writer = Writer(store, "d", "")
     writer.commit(typed("", "many words " * 10_000))
     assert store.story("me", "s").words == 20_000
 
 
-def test_listing_renaming_and_deleting(store: Store) -> None:
+def test_stories_are_listed_renamed_and_deleted(store: Store) -> None:
     first = store.create_story("me", NewStory("s1", "One", "continue", (new_draft("d1", "two words"),)))
     store.create_story("me", NewStory("s2", "Two", "prompt", (new_draft("d2"), new_draft("d3"))))
     store.create_story("you", NewStory("s3", "Three", "continue", ()))
@@ -145,7 +147,7 @@ def test_listing_renaming_and_deleting(store: Store) -> None:
         store.load("d3")
 
 
-def test_what_is_deleted_leaves_nothing(store: Store, tmp_path: Path) -> None:
+def test_a_deleted_story_leaves_no_rows(store: Store, tmp_path: Path) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"),)))
     Writer(store, "d", "").commit(typed("", "x"), forks=(new_draft("f", "old", parent="d", forked_at=0),))
     store.delete_story("me", "s")
@@ -156,7 +158,7 @@ def test_what_is_deleted_leaves_nothing(store: Store, tmp_path: Path) -> None:
     connection.close()
 
 
-def test_other_owners_see_nothing(store: Store) -> None:
+def test_stories_of_other_owners_are_unknown(store: Store) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"),)))
     assert store.draft_owner("d") == "me"
     assert store.stories("you") == []
@@ -176,7 +178,7 @@ def test_other_owners_see_nothing(store: Store) -> None:
     assert store.story("me", "s").title == "Title"
 
 
-def test_a_commit_is_all_or_nothing(store: Store) -> None:
+def test_a_commit_is_stored_as_a_whole_or_not_at_all(store: Store) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d", "a"), new_draft("e", "a"))))
     update = typed("a", "b")
     good = Commit("d", 0, (update,), HEAD, "ab", SpanList.of(2, USER))
@@ -198,7 +200,7 @@ def test_a_commit_is_all_or_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 0), (0, 1), (1, 0), (0, 2**70)])
-def test_revisions_that_never_were(store: Store, start: int, end: int) -> None:
+def test_unknown_revisions_are_refused(store: Store, start: int, end: int) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"),)))
     with pytest.raises(UnknownRevision):
         store.updates("d", start, end)
@@ -207,7 +209,7 @@ def test_revisions_that_never_were(store: Store, start: int, end: int) -> None:
             store.text_at("d", revision)
 
 
-def test_a_full_disk_costs_nothing_that_was_stored(store: Store) -> None:
+def test_a_full_disk_loses_no_stored_text(store: Store) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"),)))
     writer = Writer(store, "d", "")
     writer.commit(typed("", "kept"))
@@ -224,7 +226,7 @@ def test_a_full_disk_costs_nothing_that_was_stored(store: Store) -> None:
     assert store.load("d").text == page[0]
 
 
-def test_a_locked_file_is_said_and_survived(store: Store, tmp_path: Path) -> None:
+def test_a_locked_file_is_reported_and_usable_afterwards(store: Store, tmp_path: Path) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"),)))
     store._connection.execute("PRAGMA busy_timeout = 1")
     other = sqlite3.connect(tmp_path / "stories.db", isolation_level=None)
@@ -238,7 +240,7 @@ def test_a_locked_file_is_said_and_survived(store: Store, tmp_path: Path) -> Non
     assert store.load("d").text == "x"
 
 
-def test_more_of_a_log_than_asked_for_is_not_read(store: Store) -> None:
+def test_a_log_larger_than_allowed_is_not_read(store: Store) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"),)))
     writer = Writer(store, "d", "")
     for text in ("", "abc", "abcabc"):
@@ -248,7 +250,7 @@ def test_more_of_a_log_than_asked_for_is_not_read(store: Store) -> None:
         store.updates("d", 1, 3, 5)
 
 
-def test_one_batch_may_hold_a_draft_twice_and_its_forks(store: Store) -> None:
+def test_one_commit_may_advance_a_draft_twice_and_its_new_fork(store: Store) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d", "ab"),)))
     spans, fork = [SpanList.of(length, USER) for length in range(9)], new_draft("f", "ab", parent="d", forked_at=0)
     store.commit(
@@ -265,7 +267,7 @@ def test_one_batch_may_hold_a_draft_twice_and_its_forks(store: Store) -> None:
 
 @pytest.mark.parametrize("word", ["\ud800", "a\0b"])
 @pytest.mark.parametrize("where", ["client", "author", "tokenizer", "model"])
-def test_names_that_could_not_be_read_again_are_not_stored(store: Store, word: str, where: str) -> None:
+def test_names_that_cannot_be_read_back_are_not_stored(store: Store, word: str, where: str) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d", "ab"),)))
     names = {"client": "page", "author": USER, "tokenizer": "", "model": "GPT-2 small"} | {where: word}
     changes = ChangeSet.insert(2, 2, "c")
@@ -276,7 +278,7 @@ def test_names_that_could_not_be_read_again_are_not_stored(store: Store, word: s
     assert [story.id for story in store.stories("me")] == ["s"]
 
 
-def test_an_update_too_long_for_a_batch_comes_back(store: Store) -> None:
+def test_a_very_long_update_is_read_back(store: Store) -> None:
     store.create_story("me", NewStory("s", "Title", "continue", (new_draft("d"), new_draft("e"))))
     text = "\u4e00" * 100_000
     store.commit(

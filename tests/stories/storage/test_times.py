@@ -1,4 +1,4 @@
-"""Times against a list with one time for every unit, kept by hand."""
+"""Times: against a list with one time per unit, kept by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def row(revision: int, at: float, changes: ChangeSet) -> HistoryRow:
 
 
 @given(st.data())
-def test_every_unit_has_the_minute_of_the_update_that_brought_it(data: st.DataObject) -> None:
+def test_every_unit_has_the_minute_of_the_update_that_inserted_it(data: st.DataObject) -> None:
     text = data.draw(texts())
     minutes: list[int | None] = [None] * len(text)
     times, rows, at = Times.of_beginning(len(text)), [], 1_000_000
