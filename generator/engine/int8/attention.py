@@ -1,6 +1,7 @@
-"""Attention: a few tokens of one sequence over what its slot holds, for one head of keys.
+"""Attention: a few query tokens of one sequence over the sequence's KV cache, for one key-value head.
 
-Owns the room it computes in. Knows nothing of layers or of how slots are chosen.
+Scores are a matmul of the queries by the cached keys; the output is a matmul of the softmax weights by the cached
+values. Owns its scratch arrays. Knows nothing of layers or of how slots are chosen.
 """
 
 from __future__ import annotations
@@ -11,78 +12,106 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.matmul import Activations16, Floats, multiply
-from generator.engine.int8.row_ops import product_to_16_bits, softmax, to_16_bits
+from generator.engine.int8.matmul import Activations16, Floats, OutputRows, PackedMatrix, matmul
+from generator.engine.int8.row_ops import quantize_16, quantize_product_16, unnormalized_softmax
 from generator.engine.int8.simd import GROUP, LANES
 
-# So many tokens of a sequence attend together, if it has so many.
-TOKENS = 8
+# The largest number of tokens of a sequence that attend together.
+MAX_QUERY_TOKENS = 8
+
+
+class QueryTokens(NamedTuple):
+    """Neighbouring tokens of a sequence that attend together: the position of the first, and their number. `group` is
+    the number of query heads per key-value head."""
+
+    position: int
+    num_tokens: int
+    group: int
 
 
 class AttentionScratch(NamedTuple):
-    """Of each thread, for as many queries as attend together: the `queries` `[queries * dims]` in 16 bits; their
-    `scores` `[queries * window]` and the sums of those, `totals`; the `weights` that scores become, in 16 bits;
-    `factors`, which belong to whatever has 16 bits; the `means` of values `[queries * dims]`. `ones` has as many as a
-    head's values would have scales."""
+    """Scratch arrays of each thread. A row is one query: one token and one query head.
+
+    queries       int16 [threads, rows * head_dim]
+    scores        float32 [threads, rows * window]; the softmax weights before the division replace them
+    denominators  float32 [threads, rows], the divisors of the softmax
+    weights       int16 [threads, rows * window], the scores times the values' scales
+    scales        float32 [threads, rows]: first of `queries`, then of `weights`
+    outputs       float32 [threads, rows * head_dim]
+    ones          float32 [window / 32 * 16], in place of the scales of a block of values
+    """
 
     queries: npt.NDArray[np.int16]
     scores: Floats
-    totals: Floats
+    denominators: Floats
     weights: npt.NDArray[np.int16]
-    factors: Floats
-    means: Floats
+    scales: Floats
+    outputs: Floats
     ones: Floats
 
 
-def new_room(threads: int, queries: int, dims: int, window: int) -> AttentionScratch:
+def new_attention_scratch(threads: int, rows: int, head_dim: int, window: int) -> AttentionScratch:
+    """Return scratch arrays for at most `rows` queries at once. `window` is a multiple of 32."""
     return AttentionScratch(
-        queries=np.zeros((threads, queries * dims), np.int16),
-        scores=np.zeros((threads, queries * window), np.float32),
-        totals=np.zeros((threads, queries), np.float32),
-        weights=np.zeros((threads, queries * window), np.int16),
-        factors=np.zeros((threads, queries), np.float32),
-        means=np.zeros((threads, queries * dims), np.float32),
+        queries=np.zeros((threads, rows * head_dim), np.int16),
+        scores=np.zeros((threads, rows * window), np.float32),
+        denominators=np.zeros((threads, rows), np.float32),
+        weights=np.zeros((threads, rows * window), np.int16),
+        scales=np.zeros((threads, rows), np.float32),
+        outputs=np.zeros((threads, rows * head_dim), np.float32),
         ones=np.ones(window // GROUP * LANES, np.float32),
     )
 
 
 @compiled
-def put_query(room, thread, row, query):
-    """`query` `[dims]` as one of those that attend together next, in 16 bits and scaled as scores want it."""
-    dims = query.size
-    factor = to_16_bits(query, room.queries[thread, row * dims : (row + 1) * dims])
-    room.factors[thread, row] = factor / np.float32(np.sqrt(dims))
+def set_query(scratch, thread, row, query):
+    """Quantize `query` (float32 [head_dim]) as row `row` of the next attention of this thread.
+
+    Its scale includes the factor 1 / sqrt(head_dim) of the scores.
+    """
+    head_dim = query.size
+    scale = quantize_16(query, scratch.queries[thread, row * head_dim : (row + 1) * head_dim])
+    scratch.scales[thread, row] = scale / np.float32(np.sqrt(head_dim))
 
 
 @compiled
-def attend(stored, head_at, window, dims, position, room, thread, num_tokens, group):
-    """Of `[tokens * group]` queries, for tokens at `position` and on; their means are left in the room."""
-    visible, rows = position + num_tokens, num_tokens * group
-    scores, weights, factors, totals = (
-        room.scores[thread],
-        room.weights[thread],
-        room.factors[thread],
-        room.totals[thread],
-    )
-    multiply(
-        scores, 0, window, Activations16(room.queries[thread], factors), rows, dims,
-        stored.keys, head_at, stored.key_scales, head_at // GROUP, 0, -(-visible // LANES),
-    )  # fmt: skip
+def attend(cache, head, tokens, scratch, thread):
+    """Compute causal attention into `scratch.outputs[thread]`, for the rows that `set_query` has set.
+
+    cache    CacheArrays
+    head     CachedHead: the keys and values
+    tokens   QueryTokens: the tokens that attend; row = token * tokens.group + query head
+    scratch  AttentionScratch
+    thread   int: the thread whose scratch arrays are used
+    """
+    visible, rows = tokens.position + tokens.num_tokens, tokens.num_tokens * tokens.group
+    scores, denominators = scratch.scores[thread], scratch.denominators[thread]
+    queries = Activations16(scratch.queries[thread], scratch.scales[thread])
+    keys = PackedMatrix(cache.keys, head.start, cache.key_scales, head.start // GROUP, head.dims)
+    matmul(OutputRows(scores, 0, head.window), queries, rows, keys, 0, -(-visible // LANES))
     for row in range(rows):
-        totals[row] = softmax(scores[row * window : row * window + position + row // group + 1])
-    inputs = -(-visible // GROUP) * GROUP
-    for part in range(dims // GROUP):
-        scales_at = head_at // GROUP + part * window
-        for row in range(rows):
-            seen, begin = position + row // group + 1, row * inputs
-            seen_scores = scores[row * window : row * window + seen]
-            # The values' scales become part of the weights, so that values are multiplied as any weight is.
-            seen_scales = stored.value_scales[scales_at : scales_at + seen]
-            factor = product_to_16_bits(seen_scores, seen_scales, weights[begin : begin + seen])
-            factors[row] = factor / totals[row]
-            weights[begin + seen : begin + inputs] = 0
-        for block in range(part * GROUP // LANES, (part + 1) * GROUP // LANES):
-            multiply(
-                room.means[thread], block * LANES, dims, Activations16(weights, factors), rows, inputs,
-                stored.values, head_at + block * window * LANES, room.ones, 0, 0, 1,
-            )  # fmt: skip
+        begin, seen = row * head.window, tokens.position + row // tokens.group + 1
+        denominators[row] = unnormalized_softmax(scores[begin : begin + seen])
+    for part in range(head.dims // GROUP):
+        _weigh_values(cache, head, part, tokens, scratch, thread)
+
+
+@compiled
+def _weigh_values(cache, head, part, tokens, scratch, thread):
+    """Compute dimensions `[32 * part, 32 * part + 32)` of the outputs. The other parameters are those of `attend`."""
+    visible, rows = tokens.position + tokens.num_tokens, tokens.num_tokens * tokens.group
+    inputs, scales_start = -(-visible // GROUP) * GROUP, head.start // GROUP + part * head.window
+    scores, weights, scales = scratch.scores[thread], scratch.weights[thread], scratch.scales[thread]
+    for row in range(rows):
+        seen, begin = tokens.position + row // tokens.group + 1, row * inputs
+        seen_scores = scores[row * head.window : row * head.window + seen]
+        # Each position of the values has a scale of its own. The scales are multiplied into the weights, so that the
+        # values are a packed matrix whose scales are all one.
+        seen_scales = cache.value_scales[scales_start : scales_start + seen]
+        scale = quantize_product_16(seen_scores, seen_scales, weights[begin : begin + seen])
+        scales[row] = scale / scratch.denominators[thread, row]
+        weights[begin + seen : begin + inputs] = 0
+    for block in range(part * GROUP // LANES, (part + 1) * GROUP // LANES):
+        out = OutputRows(scratch.outputs[thread], block * LANES, head.dims)
+        values = PackedMatrix(cache.values, head.start + block * head.window * LANES, scratch.ones, 0, inputs)
+        matmul(out, Activations16(weights, scales), rows, values, 0, 1)

@@ -1,6 +1,6 @@
-"""Compiling: how functions of this package become machine code, and where that is kept between starts.
+"""Compiling: the `compiled` decorator, numba's options, and the folder that keeps machine code between starts.
 
-Knows nothing of what they compute.
+Knows nothing of the functions it compiles.
 """
 
 from __future__ import annotations
@@ -11,22 +11,25 @@ from typing import Any
 
 import numba
 
-from generator.engine.int8.processor import FEATURES, HAS_VNNI
+from generator.engine.int8.processor import CPU_FEATURES, HAS_VNNI
 from generator.engine.int8.source_mark import source_mark
 
-_FOLDERS = (
+_CACHE_FOLDERS = (
     Path(__file__).parents[3] / ".models" / "compiled",
     Path(os.path.expanduser("~"), ".cache", "storygen", "compiled"),
 )
 
-# Its attributes are made when it is read.
+# Numba creates the attributes of its configuration at run time, so that no type checker sees them.
 _config: Any = numba.config
 
 
-def _keep_compiled() -> bool:
-    """In the first folder that can be written. A folder of its own for each state of the source: numba itself would
-    only see that a function's own file has changed, not one it calls into."""
-    for folder in _FOLDERS:
+def _enable_disk_cache() -> bool:
+    """Make numba keep machine code in the first writable cache folder. Return whether there is one.
+
+    Each source mark has a folder of its own. Numba alone would recompile a function when the function's own file has
+    changed, but not when a file that it calls into has.
+    """
+    for folder in _CACHE_FOLDERS:
         try:
             (folder / source_mark()).mkdir(parents=True, exist_ok=True)
             (folder / ".writable").touch()
@@ -38,13 +41,15 @@ def _keep_compiled() -> bool:
 
 
 if HAS_VNNI:
-    # LLVM takes a product and a sum apart again on processors it holds to be slow at both in one; they are not.
-    _config.CPU_FEATURES = FEATURES.flatten() + ",+fast-dpwssd"
+    # LLVM splits vpdpwssd into a multiplication and an addition on processors that it believes to be slow at it.
+    # They are not.
+    _config.CPU_FEATURES = CPU_FEATURES.flatten() + ",+fast-dpwssd"
 
-# Nothing is promised about NaN or infinity: a model that overflows must be noticed.
-OPTIONS: dict[str, Any] = {
+# The flags `nnan` and `ninf` are missing on purpose: NaN and infinity must survive, so that a model that overflows is
+# noticed.
+COMPILER_OPTIONS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"},
 }
-compiled = numba.njit(cache=_keep_compiled(), **OPTIONS)
+compiled = numba.njit(cache=_enable_disk_cache(), **COMPILER_OPTIONS)

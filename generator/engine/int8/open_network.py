@@ -1,6 +1,6 @@
-"""Opening: whether a model can compute in 8 bits here, and the network that does.
+"""Opening: the 8-bit network of a model, if the model and this machine allow one.
 
-Owns what happens where numba is missing or fails. Knows nothing of whether it pays.
+Owns the fallback for machines where numba is missing or fails. Knows nothing of speed or error.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def open_int8(model: ModelWeights) -> Int8Network | None:
-    """None, with a line in the log, where it cannot be had."""
+    """Return the network, or None if the model does not fit. If numba is missing or fails, log why and return None."""
     try:
-        # Here, since it fails where numba does, and takes a moment.
+        # These imports fail where numba is missing, and they take a moment.
         from generator.engine.int8.network import Int8Network
-        from generator.engine.int8.pack_weights import fits
+        from generator.engine.int8.pack_weights import can_pack
 
-        return Int8Network(model, torch.get_num_threads()) if fits(model) else None
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with a compiler, the program writes without it
-        log(f"8 bits cannot be computed with here, so fp32 is used: {type(error).__name__}: {error}")
+        return Int8Network(model, torch.get_num_threads()) if can_pack(model) else None
+    except Exception as error:  # noqa: BLE001 - the program must write with or without a working compiler
+        log(f"This machine cannot compute in 8 bits, so fp32 is used: {type(error).__name__}: {error}")
         return None

@@ -1,6 +1,6 @@
-"""Layout: a model's weights in 8 bits, all in a few arrays, and where each of them lies.
+"""Packing: a model's weights in 8 bits, all in a few arrays, and the offset of each part.
 
-Knows nothing of how they are computed with.
+Knows nothing of how the weights are multiplied.
 """
 
 from __future__ import annotations
@@ -10,104 +10,108 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
+import torch
 
-from generator.engine.int8.matmul import PAIR, QUAD, Bytes, Floats, pack, padded, rearrange
+from generator.engine.int8.matmul import PAIR, QUAD, Bytes, Floats, pack, padded, repack
 from generator.engine.int8.simd import GROUP
-from generator.engine.int8.weights import MatrixLocation, QuantizedMatrices, Shape, Weights
+from generator.engine.int8.weights import EightBitMatmuls, LayerOffsets, Shape, Weights
 from generator.engine.networks.model_weights import Affine, LayerWeights, ModelWeights
 
 
-def fits(model: ModelWeights) -> bool:
-    """Whether all its parts are whole groups."""
-    inner = model.layers[0].down.weight.shape[1]
-    return all(size % GROUP == 0 for size in (model.head_dim, model.embedding.shape[1], inner))
+def can_pack(model: ModelWeights) -> bool:
+    """Whether the sizes of all parts of a model are multiples of `GROUP`."""
+    mlp_size = model.layers[0].down.weight.shape[1]
+    return all(size % GROUP == 0 for size in (model.head_dim, model.embedding.shape[1], mlp_size))
 
 
 def shape_of(model: ModelWeights) -> Shape:
-    """But for the slots, which a step brings."""
+    """Return the sizes of a model. Each step replaces `num_slots` and `window` by those of its KV cache."""
     up, down = model.layers[0].up.weight, model.layers[0].down.weight
     return Shape(
-        width=model.embedding.shape[1],
-        heads=model.num_heads,
-        kv_heads=model.num_kv_heads,
+        hidden_size=model.embedding.shape[1],
+        num_heads=model.num_heads,
+        num_kv_heads=model.num_kv_heads,
         head_dim=model.head_dim,
-        up=up.shape[0],
-        inner=down.shape[1],
+        up_outputs=up.shape[0],
+        mlp_size=down.shape[1],
         epsilon=model.epsilon,
-        slots=0,
+        num_slots=0,
         window=0,
-        in_8_bits=QuantizedMatrices(),
+        eight_bit=EightBitMatmuls(),
     )
 
 
-def lay_out(model: ModelWeights, threads: int) -> Weights:
-    """For rows of 16 bits. The last place is that of the last norm and the head, as if they were a layer's first norm
-    and `qkv`."""
-    tables = [[part for each in _parts(layer) for part in (each.weight, each.bias)] for layer in model.layers]
-    last = [model.norm.weight, model.norm.bias, model.head.weight, model.head.bias]
-    tables.append(last + [None] * (len(MatrixLocation._fields) - len(last)))
-    places: list[list[int]] = []
+def pack_model(model: ModelWeights, threads: int) -> Weights:
+    """Quantize and pack all weights of a model but its embedding, for activations of 16 bits."""
+    offsets: list[list[int]] = []
     matrices: list[tuple[Floats, int]] = []
     vectors: list[Floats] = []
-    steps_at = vectors_at = 0
-    for table in tables:
-        place = []
-        for tensor in table:
+    quants_size = vectors_size = 0
+    for row in _tensors_by_layer(model):
+        row_offsets = []
+        for tensor in row:
             if tensor is None:
-                place.append(-1)
+                row_offsets.append(-1)
             elif tensor.dim() == 1:
-                place.append(vectors_at)
+                row_offsets.append(vectors_size)
                 vectors.append(tensor.numpy())
-                vectors_at += len(tensor)
+                vectors_size += len(tensor)
             else:
-                place.append(steps_at)
-                matrices.append((tensor.numpy(), steps_at))
-                steps_at += padded(tensor.shape[0]) * tensor.shape[1]
-        places.append(place)
-    steps, scales = np.zeros(steps_at, np.int8), np.zeros(steps_at // GROUP, np.float32)
-    # Not by the team: other models go on writing meanwhile.
-    with ThreadPoolExecutor(threads) as packers:
-        for _ in packers.map(lambda matrix: _pack(matrix[0], matrix[1], steps, scales), matrices):
+                row_offsets.append(quants_size)
+                matrices.append((tensor.numpy(), quants_size))
+                quants_size += padded(tensor.shape[0]) * tensor.shape[1]
+        offsets.append(row_offsets)
+    quants, scales = np.zeros(quants_size, np.int8), np.zeros(quants_size // GROUP, np.float32)
+    # Not in the shared thread pool: other models go on computing in it meanwhile.
+    with ThreadPoolExecutor(threads) as executor:
+        for _ in executor.map(lambda matrix: _pack_matrix(matrix[0], matrix[1], quants, scales), matrices):
             pass
-    cosines, sines = _angles(model)
-    return Weights(steps, scales, np.concatenate(vectors), np.array(places), cosines, sines)
+    cosines, sines = _rope_tables(model)
+    return Weights(quants, scales, np.concatenate(vectors), np.array(offsets), cosines, sines)
 
 
-def make_ready(weights: Weights, before: QuantizedMatrices, after: QuantizedMatrices, threads: int) -> None:
-    """The products' weights for rows that have 8 bits as `after` says, where they were as `before` says."""
-    changed = []
-    for begin, end, product in _spans(weights):
-        was, becomes = (QUAD if getattr(which, product) else PAIR for which in (before, after))
-        if was != becomes:
-            changed.append((weights.steps[begin:end], was, becomes))
-    with ThreadPoolExecutor(threads) as packers:
-        for _ in packers.map(lambda change: rearrange(*change), changed):
-            pass
-
-
-def _spans(weights: Weights) -> Iterator[tuple[int, int, str]]:
-    """Where the weight of each product begins and ends."""
-    begins = [
-        (getattr(MatrixLocation(*place), product), product)
-        for place in weights.places[:-1].tolist()
-        for product in QuantizedMatrices._fields[:-1]
-    ]
-    begins.append((MatrixLocation(*weights.places[-1].tolist()).qkv, "head"))
-    for (begin, product), (end, _) in pairwise([*begins, (len(weights.steps), "")]):
-        yield begin, end, product
+def _tensors_by_layer(model: ModelWeights) -> list[list[torch.Tensor | None]]:
+    """Return the tensors of each row of `Weights.offsets`, in the order of `LayerOffsets`."""
+    rows = [[part for each in _parts(layer) for part in (each.weight, each.bias)] for layer in model.layers]
+    last = [model.norm.weight, model.norm.bias, model.head.weight, model.head.bias]
+    return [*rows, last + [None] * (len(LayerOffsets._fields) - len(last))]
 
 
 def _parts(layer: LayerWeights) -> tuple[Affine, ...]:
-    """In the order of `MatrixLocation`."""
     return layer.attention_norm, layer.qkv, layer.output, layer.mlp_norm, layer.up, layer.down
 
 
-def _pack(weight: Floats, begin: int, steps: Bytes, scales: Floats) -> None:
+def repack_weights(weights: Weights, before: EightBitMatmuls, after: EightBitMatmuls, threads: int) -> None:
+    """Repack, in place, the matrix of each matmul whose activations change between 8 and 16 bits."""
+    changes = []
+    for begin, end, name in _matrix_spans(weights):
+        old, new = (QUAD if getattr(eight_bit, name) else PAIR for eight_bit in (before, after))
+        if old != new:
+            changes.append((weights.quants[begin:end], old, new))
+    with ThreadPoolExecutor(threads) as executor:
+        for _ in executor.map(lambda change: repack(*change), changes):
+            pass
+
+
+def _matrix_spans(weights: Weights) -> Iterator[tuple[int, int, str]]:
+    """Yield where each matrix begins and ends in `weights.quants`, and the name of its matmul."""
+    begins = [
+        (getattr(LayerOffsets(*row), name), name)
+        for row in weights.offsets[:-1].tolist()
+        for name in EightBitMatmuls._fields[:-1]
+    ]
+    begins.append((LayerOffsets(*weights.offsets[-1].tolist()).qkv, "head"))
+    for (begin, name), (end, _) in pairwise([*begins, (len(weights.quants), "")]):
+        yield begin, end, name
+
+
+def _pack_matrix(weight: Floats, begin: int, quants: Bytes, scales: Floats) -> None:
     end = begin + padded(weight.shape[0]) * weight.shape[1]
-    pack(np.ascontiguousarray(weight), steps[begin:end], scales[begin // GROUP : end // GROUP])
+    pack(np.ascontiguousarray(weight), quants[begin:end], scales[begin // GROUP : end // GROUP])
 
 
-def _angles(model: ModelWeights) -> tuple[Floats, Floats]:
+def _rope_tables(model: ModelWeights) -> tuple[Floats, Floats]:
+    """Return the cosines and sines of all positions, flat `[positions, head_dim / 2]`; empty without RoPE."""
     if model.rotations is None:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     return model.rotations.real.flatten().numpy(), model.rotations.imag.flatten().numpy()

@@ -1,12 +1,13 @@
-"""Processor: what the one we compile for can do that matters here.
+"""Processor: the features of the CPU that numba compiles for.
 
-Knows nothing of what is computed.
+Knows nothing of the computation.
 """
 
 from __future__ import annotations
 
 from llvmlite import binding
 
-FEATURES = binding.get_host_cpu_features()
-# Whether four products of 8 bits and their sum are one instruction, and two of 16 bits.
-HAS_VNNI: bool = FEATURES.get("avx512vnni", False)
+CPU_FEATURES = binding.get_host_cpu_features()
+# AVX-512 VNNI has one instruction that multiplies four pairs of 8-bit numbers and adds the products to a sum, and one
+# that does the same with two pairs of 16-bit numbers.
+HAS_VNNI: bool = CPU_FEATURES.get("avx512vnni", False)

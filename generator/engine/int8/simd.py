@@ -1,8 +1,8 @@
-"""Vectors: sixteen numbers at a time, for compiled functions.
+"""SIMD: operations on vectors of sixteen numbers, for compiled functions.
 
-Numba turns loops over arrays into vector instructions, but keeps no block of
-sums in registers. These few operations do,
-on a type `Sixteen`; LLVM makes of them what the processor has. Knows nothing of models.
+Numba turns loops over arrays into vector instructions, but it does not keep a block of sums in registers. These
+intrinsics do. Each one receives numba types and returns a signature and a function that emits LLVM IR; LLVM picks the
+instructions that the processor has. Owns the vector types and the sizes of blocks and groups. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ from numba.extending import models, register_model
 
 from generator.engine.int8.processor import HAS_VNNI
 
-# What numba calls with types, we call with values.
+# Numba calls an intrinsic with types, the compiled code calls it with values: no annotation fits both.
 intrinsic: Any = numba_intrinsic
 
+# The number of outputs in a block of a packed matrix: one vector register holds their sums.
 LANES = 16
-# So many weights, or inputs, share a scale.
+# The number of inputs that share a quantization scale.
 GROUP = 32
-# Weights that are multiplied by rows of 8 bits are kept so much greater: the instruction wants one of both unsigned.
-UNSIGNED = 128
+# Weights for 8-bit activations are stored as unsigned bytes, greater by this zero point: `vpdpbusd` multiplies unsigned
+# bytes by signed ones.
+WEIGHT_ZERO_POINT = 128
 
-_INDEX, _BYTE, _HALF = ir.IntType(32), ir.IntType(8), ir.IntType(16)
-_FLOATS = ir.VectorType(ir.FloatType(), LANES)
-_STEPS = ir.VectorType(ir.IntType(32), LANES)
-_BYTES = ir.VectorType(_BYTE, 2 * LANES)
-_HALVES = ir.VectorType(_HALF, 2 * LANES)
-_QUADS = ir.VectorType(_BYTE, 4 * LANES)
+_INT8, _INT16, _INT32, _FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.FloatType()
+_FLOATS_X16, _INT32_X16 = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INT32, LANES)
+_INT8_X32, _INT16_X32 = ir.VectorType(_INT8, 2 * LANES), ir.VectorType(_INT16, 2 * LANES)
+_INT8_X64 = ir.VectorType(_INT8, 4 * LANES)
 
 
 class _Vector(types.Type):
+    """A numba type whose values are LLVM vectors."""
+
     def __init__(self, name: str, layout: ir.VectorType) -> None:
         super().__init__(name)
         self.layout = layout
@@ -46,65 +48,65 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, vector, vector.layout)
 
 
-sixteen = _Vector("sixteen floats", _FLOATS)
-_sixteen_steps = _Vector("sixteen integers", _STEPS)
+_float_vector = _Vector("sixteen floats", _FLOATS_X16)
+_int_vector = _Vector("sixteen integers", _INT32_X16)
 
 
-def pointer(context: Any, builder: Any, kind: Any, array: Any, at: Any, layout: Any) -> Any:
-    """To `array[at]`, as if it were a `layout`."""
-    data = cgutils.create_struct_proxy(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), layout.as_pointer())
+def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, layout: Any) -> Any:
+    """Return a pointer to `array[index]`, cast to a pointer to `layout`."""
+    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), layout.as_pointer())
 
 
-def _load(context: Any, builder: Any, kind: Any, array: Any, at: Any, layout: Any) -> Any:
-    return builder.load(pointer(context, builder, kind, array, at, layout), align=1)
+def _load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, layout: Any) -> Any:
+    return builder.load(pointer(context, builder, array_type, array, index, layout), align=1)
 
 
-def _splat(builder: Any, number: Any, lanes: int = LANES) -> Any:
+def _broadcast(builder: Any, number: Any, lanes: int = LANES) -> Any:
     layout = ir.VectorType(number.type, lanes)
-    first = builder.insert_element(ir.Constant(layout, ir.Undefined), number, _INDEX(0))
-    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INDEX, lanes), [0] * lanes))
+    first = builder.insert_element(ir.Constant(layout, ir.Undefined), number, _INT32(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT32, lanes), [0] * lanes))
 
 
-def _splat_at(context: Any, builder: Any, kind: Any, array: Any, at: Any, layout: Any) -> Any:
-    return _splat(builder, _load(context, builder, kind, array, at, layout))
+def _load_broadcast(context: Any, builder: Any, array_type: Any, array: Any, index: Any, layout: Any) -> Any:
+    return _broadcast(builder, _load(context, builder, array_type, array, index, layout))
 
 
 def _call(builder: Any, result: Any, name: str, *values: Any) -> Any:
-    """One of LLVM's own functions."""
+    """Call an intrinsic function of LLVM."""
     kind = ir.FunctionType(result, [value.type for value in values])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), list(values))
 
 
-def _rows(builder: Any, at: Any, stride: Any, count: int) -> list[Any]:
-    """The index of each of `count` rows that lie `stride` apart."""
-    return [builder.add(at, builder.mul(stride, stride.type(row))) for row in range(count)]
+def _row_indices(builder: Any, start: Any, stride: Any, count: int) -> list[Any]:
+    """Return `start + row * stride` for each of `count` rows."""
+    return [builder.add(start, builder.mul(stride, stride.type(row))) for row in range(count)]
 
 
 @intrinsic(prefer_literal=True)
-def zeros(context: Any, count: Any) -> Any:
-    """A tuple of `count` vectors of zeros."""
-    result = types.UniTuple(sixteen, count.literal_value)
+def zero_floats(context: Any, count: Any) -> Any:
+    """Return a tuple of `count` float vectors of zeros. `count` is a literal."""
+    result = types.UniTuple(_float_vector, count.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return context.make_tuple(builder, result, [ir.Constant(_FLOATS, None)] * result.count)
+        return context.make_tuple(builder, result, [ir.Constant(_FLOATS_X16, None)] * result.count)
 
     return result(count), generate
 
 
 @intrinsic
-def load(context: Any, array: Any, at: Any) -> Any:
-    """Sixteen floats of `array` from `at` on."""
+def load_floats(context: Any, array: Any, start: Any) -> Any:
+    """Return the float vector `array[start : start + 16]`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _load(context, builder, signature.args[0], arguments[0], arguments[1], _FLOATS)
+        return _load(context, builder, signature.args[0], arguments[0], arguments[1], _FLOATS_X16)
 
-    return sixteen(array, types.intp), generate
+    return _float_vector(array, types.intp), generate
 
 
 @intrinsic
 def repeat(context: Any, vector: Any, like: Any) -> Any:
-    """The vector as often as the tuple `like` has some."""
+    """Return a tuple that contains `vector` as often as the tuple `like` has elements."""
     result = types.UniTuple(vector, like.count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -114,29 +116,28 @@ def repeat(context: Any, vector: Any, like: Any) -> Any:
 
 
 @intrinsic
-def add_scaled(context: Any, sums: Any, steps: Any, scales: Any) -> Any:
-    """`sums + steps * scales`, of tuples."""
+def add_scaled(context: Any, sums: Any, integers: Any, scales: Any) -> Any:
+    """Return `sums + integers * scales` for tuples of vectors: floats, integers, floats."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         results = []
         for row in range(sums.count):
             before, added, factors = (builder.extract_value(argument, row) for argument in arguments)
-            results.append(
-                _call(builder, _FLOATS, "llvm.fmuladd.v16f32", builder.sitofp(added, _FLOATS), factors, before)
-            )
+            added = builder.sitofp(added, _FLOATS_X16)
+            results.append(_call(builder, _FLOATS_X16, "llvm.fmuladd.v16f32", added, factors, before))
         return context.make_tuple(builder, signature.return_type, results)
 
-    return sums(sums, steps, scales), generate
+    return sums(sums, integers, scales), generate
 
 
 @intrinsic
-def store(context: Any, array: Any, at: Any, stride: Any, sums: Any) -> Any:
-    """`array[at + row * stride + lane] = sums[row][lane]`."""
+def store_rows(context: Any, array: Any, start: Any, stride: Any, sums: Any) -> Any:
+    """Store a tuple of float vectors: `array[start + row * stride + lane] = sums[row][lane]`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         target, begin, apart, rows = arguments
-        for row, index in enumerate(_rows(builder, begin, apart, signature.args[3].count)):
-            place = pointer(context, builder, signature.args[0], target, index, _FLOATS)
+        for row, index in enumerate(_row_indices(builder, begin, apart, signature.args[3].count)):
+            place = pointer(context, builder, signature.args[0], target, index, _FLOATS_X16)
             builder.store(builder.extract_value(rows, row), place, align=1)
         return context.get_dummy_value()
 
@@ -144,44 +145,44 @@ def store(context: Any, array: Any, at: Any, stride: Any, sums: Any) -> Any:
 
 
 @intrinsic
-def scale_rows(context: Any, sums: Any, factors: Any, at: Any, stride: Any) -> Any:
-    """`sums[row] * factors[at + row * stride]`, of a tuple."""
+def scale_rows(context: Any, sums: Any, scales: Any, start: Any, stride: Any) -> Any:
+    """Return `sums[row] * scales[start + row * stride]` for each row of a tuple of float vectors."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         before, numbers, begin, apart = arguments
         results = [
             builder.fmul(
                 builder.extract_value(before, row),
-                _splat_at(context, builder, signature.args[1], numbers, index, ir.FloatType()),
+                _load_broadcast(context, builder, signature.args[1], numbers, index, _FLOAT),
             )
-            for row, index in enumerate(_rows(builder, begin, apart, sums.count))
+            for row, index in enumerate(_row_indices(builder, begin, apart, sums.count))
         ]
         return context.make_tuple(builder, signature.return_type, results)
 
-    return sums(sums, factors, types.intp, types.intp), generate
+    return sums(sums, scales, types.intp, types.intp), generate
 
 
 @intrinsic
-def no_steps(context: Any, like: Any) -> Any:
-    """Zeros, as integers: as many vectors as the tuple `like` has."""
-    result = types.UniTuple(_sixteen_steps, like.count)
+def zero_ints(context: Any, like: Any) -> Any:
+    """Return a tuple of integer vectors of zeros, with as many elements as the tuple `like`."""
+    result = types.UniTuple(_int_vector, like.count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return context.make_tuple(builder, result, [ir.Constant(_STEPS, None)] * result.count)
+        return context.make_tuple(builder, result, [ir.Constant(_INT32_X16, None)] * result.count)
 
     return result(like), generate
 
 
 @intrinsic
-def steps_of_rows(context: Any, like: Any, numbers: Any, at: Any, stride: Any) -> Any:
-    """One integer for each row, sixteen times: `numbers[at + row * stride]`, as many as the tuple `like` has."""
-    result = types.UniTuple(_sixteen_steps, like.count)
+def broadcast_ints(context: Any, like: Any, numbers: Any, start: Any, stride: Any) -> Any:
+    """Return one integer vector for each element of the tuple `like`: sixteen times `numbers[start + row * stride]`."""
+    result = types.UniTuple(_int_vector, like.count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, array, begin, apart = arguments
         results = [
-            _splat_at(context, builder, signature.args[1], array, index, _INDEX)
-            for index in _rows(builder, begin, apart, result.count)
+            _load_broadcast(context, builder, signature.args[1], array, index, _INT32)
+            for index in _row_indices(builder, begin, apart, result.count)
         ]
         return context.make_tuple(builder, result, results)
 
@@ -189,102 +190,108 @@ def steps_of_rows(context: Any, like: Any, numbers: Any, at: Any, stride: Any) -
 
 
 @intrinsic
-def add_pairs(context: Any, steps: Any, rows: Any, at: Any, stride: Any, weights: Any, weights_at: Any) -> Any:
-    """Adds to `steps` the products of two inputs of each row, 16 bits, with their weights for sixteen outputs, 8 bits,
-    which lie as `[16, 2]`."""
+def accumulate_pairs(context: Any, sums: Any, rows: Any, start: Any, stride: Any, weights: Any, at: Any) -> Any:
+    """Add two products per output to `sums`, a tuple of integer vectors with one vector per row of activations.
+
+    `rows[start + row * stride]` and the next number are two 16-bit inputs of a row. `weights[at:]` holds their signed
+    8-bit weights for sixteen outputs as `[16, 2]`.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         before, inputs, begin, apart, bytes_array, bytes_at = arguments
-        pairs = _load(context, builder, signature.args[4], bytes_array, bytes_at, _BYTES)
-        pairs = builder.sext(pairs, _HALVES)
+        pairs = _load(context, builder, signature.args[4], bytes_array, bytes_at, _INT8_X32)
+        pairs = builder.sext(pairs, _INT16_X32)
         results = []
-        for row, index in enumerate(_rows(builder, begin, apart, steps.count)):
-            both = _splat_at(context, builder, signature.args[1], inputs, index, _INDEX)
-            sums = _pair_sums(builder, pairs, builder.bitcast(both, _HALVES))
-            results.append(builder.add(builder.extract_value(before, row), sums))
+        for row, index in enumerate(_row_indices(builder, begin, apart, sums.count)):
+            both = _load_broadcast(context, builder, signature.args[1], inputs, index, _INT32)
+            added = _pair_sums(builder, pairs, builder.bitcast(both, _INT16_X32))
+            results.append(builder.add(builder.extract_value(before, row), added))
         return context.make_tuple(builder, signature.return_type, results)
 
-    return steps(steps, rows, types.intp, types.intp, weights, types.intp), generate
+    return sums(sums, rows, types.intp, types.intp, weights, types.intp), generate
 
 
 def _pair_sums(builder: Any, a: Any, b: Any) -> Any:
-    """`a[2 i] * b[2 i] + a[2 i + 1] * b[2 i + 1]`: one instruction on most processors, which LLVM sees."""
-    wide = ir.VectorType(_INDEX, 2 * LANES)
+    """Emit `a[2 i] * b[2 i] + a[2 i + 1] * b[2 i + 1]`, which LLVM turns into one instruction on most processors."""
+    wide = ir.VectorType(_INT32, 2 * LANES)
     products = builder.mul(builder.sext(a, wide), builder.sext(b, wide))
-    halves = [ir.Constant(ir.VectorType(_INDEX, LANES), list(range(parity, 2 * LANES, 2))) for parity in (0, 1)]
+    halves = [ir.Constant(_INT32_X16, list(range(parity, 2 * LANES, 2))) for parity in (0, 1)]
     even, odd = (builder.shuffle_vector(products, products, half) for half in halves)
     return builder.add(even, odd)
 
 
 @intrinsic
-def add_quads(context: Any, steps: Any, rows: Any, at: Any, stride: Any, weights: Any, weights_at: Any) -> Any:
-    """Adds to `steps` the products of four inputs of each row, 8 bits, with their weights for sixteen outputs, which
-    lie as `[16, 4]` and are greater by `UNSIGNED`."""
+def accumulate_quads(context: Any, sums: Any, rows: Any, start: Any, stride: Any, weights: Any, at: Any) -> Any:
+    """Add four products per output to `sums`, a tuple of integer vectors with one vector per row of activations.
+
+    `rows[start + row * stride]` and the next three numbers are four signed 8-bit inputs of a row. `weights[at:]` holds
+    their weights for sixteen outputs as `[16, 4]`, unsigned: greater by `WEIGHT_ZERO_POINT`.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         before, inputs, begin, apart, bytes_array, bytes_at = arguments
-        quads = _load(context, builder, signature.args[4], bytes_array, bytes_at, _STEPS)
+        quads = _load(context, builder, signature.args[4], bytes_array, bytes_at, _INT32_X16)
         results = []
-        for row, index in enumerate(_rows(builder, begin, apart, steps.count)):
-            four = _splat_at(context, builder, signature.args[1], inputs, index, _INDEX)
+        for row, index in enumerate(_row_indices(builder, begin, apart, sums.count)):
+            four = _load_broadcast(context, builder, signature.args[1], inputs, index, _INT32)
             results.append(_add_quad_sums(builder, builder.extract_value(before, row), quads, four))
         return context.make_tuple(builder, signature.return_type, results)
 
-    return steps(steps, rows, types.intp, types.intp, weights, types.intp), generate
+    return sums(sums, rows, types.intp, types.intp, weights, types.intp), generate
 
 
 def _add_quad_sums(builder: Any, before: Any, unsigned: Any, signed: Any) -> Any:
-    """LLVM sees neither the one instruction nor, where that is missing, any fast way: the latter is for tests."""
+    """Emit `vpdpbusd` by name, since LLVM does not recognize it in a loop. The slow way without it is for tests."""
     if HAS_VNNI:
-        return _call(builder, _STEPS, "llvm.x86.avx512.vpdpbusd.512", before, unsigned, signed)
-    a, b = builder.bitcast(unsigned, _QUADS), builder.bitcast(signed, _QUADS)
-    for which in range(4):
-        chosen = ir.Constant(ir.VectorType(_INDEX, LANES), list(range(which, 4 * LANES, 4)))
-        weight = builder.zext(builder.shuffle_vector(a, a, chosen), _STEPS)
-        number = builder.sext(builder.shuffle_vector(b, b, chosen), _STEPS)
+        return _call(builder, _INT32_X16, "llvm.x86.avx512.vpdpbusd.512", before, unsigned, signed)
+    a, b = builder.bitcast(unsigned, _INT8_X64), builder.bitcast(signed, _INT8_X64)
+    for part in range(4):
+        chosen = ir.Constant(_INT32_X16, list(range(part, 4 * LANES, 4)))
+        weight = builder.zext(builder.shuffle_vector(a, a, chosen), _INT32_X16)
+        number = builder.sext(builder.shuffle_vector(b, b, chosen), _INT32_X16)
         before = builder.add(before, builder.mul(weight, number))
     return before
 
 
 @intrinsic
-def round_group(context: Any, numbers: Any, at: Any, rows: Any, rows_at: Any) -> Any:
-    """`GROUP` floats of `numbers` as bytes of `rows`. Returns what a step stands for, and the sum of the steps."""
+def quantize_group(context: Any, numbers: Any, start: Any, quants: Any, quants_start: Any) -> Any:
+    """Quantize `GROUP` floats of `numbers` to bytes in `quants`. Return their scale and the sum of the bytes."""
     result = types.Tuple([types.float32, types.int32])
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        floats, steps = ir.VectorType(ir.FloatType(), GROUP), ir.VectorType(_INDEX, GROUP)
+        floats, integers = ir.VectorType(_FLOAT, GROUP), ir.VectorType(_INT32, GROUP)
         array, begin, bytes_array, bytes_at = arguments
         x = _load(context, builder, signature.args[0], array, begin, floats)
-        # Compared as bits, which have the same order: what is not a number is the largest.
-        magnitudes = builder.and_(builder.bitcast(x, steps), ir.Constant(steps, [0x7FFFFFFF] * GROUP))
-        peak = _call(builder, _INDEX, "llvm.vector.reduce.umax.v32i32", magnitudes)
-        least = builder.bitcast(ir.FloatType()(1e-20), _INDEX)
-        largest = builder.bitcast(builder.select(builder.icmp_unsigned(">", peak, least), peak, least), ir.FloatType())
-        factor = _splat(builder, builder.fdiv(ir.FloatType()(127), largest), GROUP)
-        rounded = builder.fptosi(_call(builder, floats, "llvm.rint.v32f32", builder.fmul(x, factor)), steps)
-        place = pointer(context, builder, signature.args[2], bytes_array, bytes_at, _BYTES)
-        builder.store(builder.trunc(rounded, _BYTES), place, align=1)
-        total = _call(builder, _INDEX, "llvm.vector.reduce.add.v32i32", rounded)
-        return context.make_tuple(builder, result, [builder.fdiv(largest, ir.FloatType()(127)), total])
+        # The bits of non-negative floats, compared as integers, have the floats' order, and NaN is the largest.
+        magnitudes = builder.and_(builder.bitcast(x, integers), ir.Constant(integers, [0x7FFFFFFF] * GROUP))
+        peak = _call(builder, _INT32, "llvm.vector.reduce.umax.v32i32", magnitudes)
+        least = builder.bitcast(_FLOAT(1e-20), _INT32)
+        largest = builder.bitcast(builder.select(builder.icmp_unsigned(">", peak, least), peak, least), _FLOAT)
+        inverse = _broadcast(builder, builder.fdiv(_FLOAT(127), largest), GROUP)
+        rounded = builder.fptosi(_call(builder, floats, "llvm.rint.v32f32", builder.fmul(x, inverse)), integers)
+        place = pointer(context, builder, signature.args[2], bytes_array, bytes_at, _INT8_X32)
+        builder.store(builder.trunc(rounded, _INT8_X32), place, align=1)
+        total = _call(builder, _INT32, "llvm.vector.reduce.add.v32i32", rounded)
+        return context.make_tuple(builder, result, [builder.fdiv(largest, _FLOAT(127)), total])
 
-    return result(numbers, types.intp, rows, types.intp), generate
+    return result(numbers, types.intp, quants, types.intp), generate
 
 
 @intrinsic
-def float_of_bits(context: Any, bits: Any) -> Any:
-    """The float that these 32 bits stand for."""
+def bits_to_float(context: Any, bits: Any) -> Any:
+    """Return the float whose 32 bits are the integer `bits`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.FloatType())
+        return builder.bitcast(arguments[0], _FLOAT)
 
     return types.float32(types.int32), generate
 
 
 @intrinsic
-def bits_of_float(context: Any, number: Any) -> Any:
-    """The 32 bits of a float, as an integer."""
+def float_to_bits(context: Any, number: Any) -> Any:
+    """Return the 32 bits of a float as an integer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.IntType(32))
+        return builder.bitcast(arguments[0], _INT32)
 
     return types.int32(types.float32), generate

@@ -1,6 +1,7 @@
-"""A mark of this package's source: compiled code and measured precision are valid for one mark only.
+"""Source mark: a digest of this package's source, the key of everything that changes with it.
 
-Owns what goes into the mark. Knows nothing of what is kept under it.
+Compiled code and measured precision are valid for one mark only. Owns the content of the mark. Knows nothing of the
+data kept under it.
 """
 
 from __future__ import annotations

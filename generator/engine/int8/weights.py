@@ -1,6 +1,6 @@
-"""Weights: all of a model's in a few arrays, and what sizes and places its parts have.
+"""Weights: the arrays that hold all weights of a model, and the sizes and offsets of its parts.
 
-Knows nothing of how they get there or of how they are computed with.
+Knows nothing of how the arrays are filled or used.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from generator.engine.int8.matmul import Bytes, Floats
 
-Whole = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int64]
 
 
-class QuantizedMatrices(NamedTuple):
-    """Which products have rows of 8 bits, not 16."""
+class EightBitMatmuls(NamedTuple):
+    """The matmuls whose activations have 8 bits; those of the others have 16."""
 
     qkv: bool = False
     output: bool = False
@@ -26,22 +26,31 @@ class QuantizedMatrices(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """`up` counts the gates too, if there are any; `inner` doesn't."""
+    """The sizes of a model and of its KV cache.
 
-    width: int
-    heads: int
-    kv_heads: int
+    `up_outputs` is the number of outputs of the first MLP matrix, including the gates of a gated MLP. `mlp_size` is the
+    number of inputs of the second one. `epsilon` is that of the norms. `num_slots` and `window` are those of the KV
+    cache of one step.
+    """
+
+    hidden_size: int
+    num_heads: int
+    num_kv_heads: int
     head_dim: int
-    up: int
-    inner: int
+    up_outputs: int
+    mlp_size: int
     epsilon: float
-    slots: int
+    num_slots: int
     window: int
-    in_8_bits: QuantizedMatrices
+    eight_bit: EightBitMatmuls
 
 
-class MatrixLocation(NamedTuple):
-    """Where in `Weights` the parts of a layer begin; -1 where it has none. Biases are beside their weights."""
+class LayerOffsets(NamedTuple):
+    """One row of `Weights.offsets`: where each part of a layer begins, or -1 for a part that the layer does not have.
+
+    A matrix begins in `Weights.quants`, a norm or a bias in `Weights.vectors`. The offset of a part's bias follows that
+    of the part.
+    """
 
     attention_norm: int
     attention_norm_bias: int
@@ -58,12 +67,19 @@ class MatrixLocation(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Packed ones as `steps` and `scales`, those of norms and biases as `vectors`. `places` by layer. `cosines` and
-    `sines` are `[positions, head_dim / 2]`, or empty where queries and keys are not turned."""
+    """All weights of a model but the embedding.
 
-    steps: Bytes
+    quants   int8, all packed matrices one after another
+    scales   float32 [quants / 32]: the scales of the matrix that begins at `q` begin at `q / 32`
+    vectors  float32, all norms and biases one after another
+    offsets  int64 [layers + 1, 12], a row of LayerOffsets per layer; in the last row, `attention_norm` is the final
+             norm and `qkv` the head
+    cosines, sines  float32, flat [positions, head_dim / 2], or empty for a model without RoPE
+    """
+
+    quants: Bytes
     scales: Floats
     vectors: Floats
-    places: Whole
+    offsets: Ints
     cosines: Floats
     sines: Floats

@@ -1,4 +1,4 @@
-"""Threads that share out work: every piece is done once, errors are heard, two callers don't wait for each other."""
+"""Thread pool: one thread per work item, phases in order, errors that reach the caller, aborts that end waits."""
 
 from __future__ import annotations
 
@@ -8,45 +8,56 @@ import numpy as np
 import pytest
 
 from generator.engine.int8.compiling import compiled
-from generator.engine.int8.thread_pool import ThreadPool, end, is_over, meet, take
+from generator.engine.int8.thread_pool import (
+    ThreadPool,
+    abort,
+    claim,
+    is_aborted,
+    new_counters,
+    shared_pool,
+    wait_at_barrier,
+)
 
 
 @compiled
-def _mark(board, marks, last_seen, phases, threads):  # type: ignore[no-untyped-def]
+def _count_claims(counters, claims, last_seen, phases, threads):  # type: ignore[no-untyped-def]
     for phase in range(phases):
-        piece = take(board, phase)
-        while piece < marks.shape[1]:
-            # What others did in the phase before must be seen.
-            last_seen[phase, piece] = phase == 0 or marks[phase - 1].sum() == marks.shape[1]
-            marks[phase, piece] += 1
-            piece = take(board, phase)
-        meet(board, phase, threads)
+        item = claim(counters, phase)
+        while item < claims.shape[1]:
+            # The writes of other threads in the phase before must be visible.
+            last_seen[phase, item] = phase == 0 or claims[phase - 1].sum() == claims.shape[1]
+            claims[phase, item] += 1
+            item = claim(counters, phase)
+        wait_at_barrier(counters, phase, threads)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_every_piece_is_done_once_and_phases_follow_each_other(threads: int) -> None:
-    team = ThreadPool(threads)
+def test_each_work_item_is_claimed_once_and_phases_follow_each_other(threads: int) -> None:
+    pool = ThreadPool(threads)
     for _ in range(20):
-        board, marks = np.zeros(60, np.int64), np.zeros((50, 7), np.int64)
+        counters, claims = new_counters(50), np.zeros((50, 7), np.int64)
         seen = np.zeros((50, 7), np.bool_)
-        team.run(lambda _, board=board, marks=marks, seen=seen: _mark(board, marks, seen, 50, threads))  # type: ignore[misc]
-        assert (marks == 1).all()
+        pool.run(
+            lambda _, counters=counters, claims=claims, seen=seen: _count_claims(counters, claims, seen, 50, threads)  # type: ignore[misc]
+        )
+        assert (claims == 1).all()
         assert seen.all()
+        assert counters[0] == 50 * threads
 
 
-def test_what_a_thread_raises_is_heard_and_the_team_goes_on() -> None:
-    team = ThreadPool(3)
+def test_an_exception_in_a_thread_reaches_the_caller_and_the_pool_goes_on() -> None:
+    pool = ThreadPool(3)
     for broken in range(3):
         with pytest.raises(ZeroDivisionError):
-            team.run(lambda thread, broken=broken: 1 // (thread - broken))  # type: ignore[misc]
+            pool.run(lambda thread, broken=broken: 1 // (thread - broken))  # type: ignore[misc]
     done: list[int] = []
-    team.run(done.append)
+    pool.run(done.append)
     assert sorted(done) == [0, 1, 2]
 
 
-def test_two_callers_take_turns() -> None:
-    team, meeting = ThreadPool(3), threading.Barrier(3)
-    callers = [threading.Thread(target=team.run, args=(lambda _: meeting.wait(),)) for _ in range(8)]
+def test_jobs_of_several_callers_run_one_after_another() -> None:
+    pool, meeting = ThreadPool(3), threading.Barrier(3)
+    callers = [threading.Thread(target=pool.run, args=(lambda _: meeting.wait(),)) for _ in range(8)]
     for caller in callers:
         caller.start()
     for caller in callers:
@@ -54,22 +65,28 @@ def test_two_callers_take_turns() -> None:
         assert not caller.is_alive()
 
 
+def test_models_with_the_same_number_of_threads_share_a_pool() -> None:
+    assert shared_pool(2) is shared_pool(2)
+    assert shared_pool(2).count == 2
+
+
 @compiled
-def _go_on(board, threads):  # type: ignore[no-untyped-def]
-    meet(board, 0, threads)
-    was_over = is_over(board)
-    meet(board, 1, threads)
-    meet(board, 2, threads)
-    return was_over
+def _pass_three_barriers(counters, threads):  # type: ignore[no-untyped-def]
+    wait_at_barrier(counters, 0, threads)
+    was_aborted = is_aborted(counters)
+    wait_at_barrier(counters, 1, threads)
+    wait_at_barrier(counters, 2, threads)
+    return was_aborted
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_who_ends_it_lets_the_others_go_at_this_meeting_and_all_later_ones(threads: int) -> None:
-    team, board, seen = ThreadPool(threads), np.zeros(60, np.int64), []
-    _go_on(np.zeros(60, np.int64), 1)  # compiled, or the others would wait for that
+def test_an_abort_opens_this_barrier_and_all_later_ones(threads: int) -> None:
+    pool, counters, seen = ThreadPool(threads), new_counters(60), []
+    # Compiled in advance: otherwise the other threads would wait for the compiler.
+    assert not _pass_three_barriers(new_counters(60), 1)
     caller = threading.Thread(
-        target=team.run,
-        args=(lambda thread: seen.append(_go_on(board, threads)) if thread else end(board),),
+        target=pool.run,
+        args=(lambda thread: seen.append(_pass_three_barriers(counters, threads)) if thread else abort(counters),),
         daemon=True,
     )
     caller.start()

@@ -136,7 +136,7 @@ def test_a_failing_compiler_is_logged_and_leaves_no_8_bit_network(
     def fail(*_: AnySequence[object]) -> None:
         raise RuntimeError("no such instruction")
 
-    monkeypatch.setattr("generator.engine.int8.network.lay_out", fail)
+    monkeypatch.setattr("generator.engine.int8.network.pack_model", fail)
     assert open_int8(tiny_weights("int8 llama", 64)) is None
     assert "no such instruction" in caplog.text
 
