@@ -5,8 +5,10 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Plugin } from "vite"
 
-/** The sources, relative to `client/`. A folder stands for every file in it. */
-export const SOURCES = ["build", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"]
+/** The sources, relative to `client/`. A folder stands for every file in it. A test reads this list as JSON. */
+export const SOURCES = [
+  "build", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"
+]
 
 /** Return the SHA-256 over "path\0size\0content" of every source file, in the order of their paths' code units. */
 export function sourceHash(root: string): string {
@@ -22,7 +24,11 @@ function filesUnder(root: string, source: string): string[] {
   if (/\.\w+$/.test(source)) return [source]
   return readdirSync(join(root, source), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1).replaceAll("\\", "/"))
+    .map((entry) =>
+      join(entry.parentPath, entry.name)
+        .slice(root.length + 1)
+        .replaceAll("\\", "/"),
+    )
 }
 
 /** Return the Vite plugin that adds `build.json` to the build. */

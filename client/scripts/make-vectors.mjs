@@ -1,5 +1,5 @@
 // Vectors: writes tests/vectors/changes.json, the results of CodeMirror's own ChangeSet for seeded random changes.
-// The tests of the server's algebra and the tests of the page read this file; the README beside it describes its format.
+// The tests of the server's algebra and the page's tests read this file; the README beside it describes its format.
 //
 //   node client/scripts/make-vectors.mjs        (after `npm ci` in client/)
 

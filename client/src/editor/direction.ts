@@ -10,7 +10,7 @@ const byFirstLetter = Decoration.line({ attributes: { dir: "auto" } })
 function marks(view: EditorView): DecorationSet {
   const builder = new RangeSetBuilder<Decoration>()
   for (const { from, to } of view.visibleRanges) {
-    for (let at = from; at <= to; ) {
+    for (let at = from; at <= to;) {
       const line = view.state.doc.lineAt(at)
       if (RIGHT_TO_LEFT.test(line.text)) builder.add(line.from, line.from, byFirstLetter)
       at = line.to + 1

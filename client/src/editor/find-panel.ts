@@ -41,7 +41,8 @@ export function findPanel(view: EditorView): Panel {
   dom.append(button(view, "Close", "close", closeSearchPanel))
   dom.onkeydown = (event) => {
     if (runScopeHandlers(view, event, "search-panel")) event.preventDefault()
-    else if (event.key === "Enter" && event.target === search) act(event, view, event.shiftKey ? findPrevious : findNext)
+    else if (event.key === "Enter" && event.target === search)
+      act(event, view, event.shiftKey ? findPrevious : findNext)
     else if (event.key === "Enter" && event.target === replace) act(event, view, replaceNext)
   }
   counter.search(query, view.state)

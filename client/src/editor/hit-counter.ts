@@ -1,4 +1,4 @@
-/** Hit counter: finds all hits of a search in a long text, a piece at a time, so that typing and scrolling do not wait. */
+/** Hit counter: finds the hits of a search in a long text, a piece at a time, so that typing never waits for it. */
 
 import type { SearchQuery } from "@codemirror/search"
 import type { EditorState } from "@codemirror/state"

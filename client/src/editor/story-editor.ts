@@ -148,10 +148,16 @@ function listeners(options: StoryEditorOptions): Extension {
       if (update.docChanged) options.onText()
       if (isEdit(update)) options.onEdit()
     }),
-    EditorView.domEventHandlers({ compositionstart: composing, compositionend: settled, focus: () => options.onFocus() }),
+    EditorView.domEventHandlers({
+      compositionstart: composing,
+      compositionend: settled,
+      focus: () => options.onFocus(),
+    }),
   ]
 }
 
 function isEdit(update: ViewUpdate): boolean {
-  return update.transactions.some((transaction) => transaction.docChanged && !transaction.annotation(Transaction.remote))
+  return update.transactions.some(
+    (transaction) => transaction.docChanged && !transaction.annotation(Transaction.remote),
+  )
 }

@@ -1,4 +1,4 @@
-/** Editor theme: the look of the editor. Colours are the page's custom properties, so one theme serves light and dark. */
+/** Editor theme: the editor's look. Colours are the page's custom properties, so one theme serves light and dark. */
 
 import { EditorView } from "@codemirror/view"
 
@@ -22,7 +22,14 @@ export const storyTheme = EditorView.theme({
     background: "var(--selection)",
   },
   ".cm-placeholder": { color: "var(--quiet)", fontWeight: "400" },
-  ".find": { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "6px", padding: "9px 18px", fontFamily: "var(--sans)" },
+  ".find": {
+    display: "flex",
+    flexWrap: "wrap",
+    alignItems: "center",
+    gap: "6px",
+    padding: "9px 18px",
+    fontFamily: "var(--sans)",
+  },
   ".find input": {
     flex: "1 1 140px",
     minWidth: "0",

@@ -24,7 +24,7 @@ export interface Pressed {
   readonly shiftKey: boolean
 }
 
-/** Whether `pressed` is `keys`. While `typing` in a text field, single characters belong to the text and match no keys. */
+/** Whether `pressed` is `keys`. While `typing` in a text field, single characters belong to the text. */
 export function matches(keys: string, pressed: Pressed, mac: boolean, typing: boolean): boolean {
   const parts = keys.split("+")
   const last = parts.pop() ?? ""
@@ -52,5 +52,8 @@ export function found(commands: readonly Command[], asked: string): readonly Com
   const words = asked.toLowerCase().split(/\s+/).filter(Boolean)
   const holds = (text: string) => words.every((word) => text.toLowerCase().includes(word))
   const byName = commands.filter((command) => holds(command.name))
-  return [...byName, ...commands.filter((command) => !byName.includes(command) && holds(`${command.name} ${command.explains}`))]
+  return [
+    ...byName,
+    ...commands.filter((command) => !byName.includes(command) && holds(`${command.name} ${command.explains}`)),
+  ]
 }

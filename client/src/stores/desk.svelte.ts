@@ -87,7 +87,7 @@ export class Desk {
   }
 
   /** Show only this sheet and continue it without a limit. The other drafts stay in the story. */
-  async goOnWith(sheet: Sheet): Promise<void> {
+  async continueWith(sheet: Sheet): Promise<void> {
     const { story } = this
     if (!story) return
     await Promise.all(this.sheets.filter((other) => other !== sheet && other.running).map((other) => other.pause()))

@@ -24,10 +24,16 @@ export const PRESETS: readonly Preset[] = [
     explains: "Skips obvious words and avoids loops",
     sampling: { ...STANDARD, temperature: 1, repetition_penalty: 1.05, dry_multiplier: 0.8, xtc_probability: 0.5 },
   },
-  { name: "Most likely", explains: "Always takes the most likely word, so the result is the same every time", sampling: { ...STANDARD, temperature: 0, min_p: 0 } },
+  {
+    name: "Most likely",
+    explains: "Always takes the most likely word, so the result is the same every time",
+    sampling: { ...STANDARD, temperature: 0, min_p: 0 },
+  },
 ]
 
 /** Whether `sampling` has the preset's values. */
 export function isSet(preset: Preset, sampling: Sampling): boolean {
-  return Object.entries(preset.sampling).every(([setting, value]) => sampling[setting as keyof PresetSampling] === value)
+  return Object.entries(preset.sampling).every(
+    ([setting, value]) => sampling[setting as keyof PresetSampling] === value,
+  )
 }

@@ -4,7 +4,10 @@
 
 import type { Sampling } from "../sync/protocol.ts"
 
-type NumberSetting = Exclude<{ [K in keyof Sampling]: Sampling[K] extends number ? K : never }[keyof Sampling], "min_length">
+type NumberSetting = Exclude<
+  { [K in keyof Sampling]: Sampling[K] extends number ? K : never }[keyof Sampling],
+  "min_length"
+>
 
 export interface SamplingControl {
   readonly setting: NumberSetting
@@ -48,7 +51,8 @@ export const FIRST_CONTROLS: readonly SamplingControl[] = [
   {
     setting: "temperature",
     label: "Daring",
-    explains: "Temperature: low values are predictable, high values surprising. At 0 the most likely word is always taken.",
+    explains:
+      "Temperature: low values are predictable, high values surprising. At 0 the most likely word is always taken.",
     low: 0,
     high: 2,
     step: 0.05,
@@ -84,7 +88,15 @@ export const MORE_CONTROLS: readonly SamplingControl[] = [
     step: 0.01,
     off: 1,
   },
-  { setting: "top_k", label: "Number of words", explains: "Top-k: keeps only this many of the most likely words.", low: 0, high: 1000, step: 1, off: 0 },
+  {
+    setting: "top_k",
+    label: "Number of words",
+    explains: "Top-k: keeps only this many of the most likely words.",
+    low: 0,
+    high: 1000,
+    step: 1,
+    off: 0,
+  },
   {
     setting: "typical_p",
     label: "Keep typical words",
@@ -108,7 +120,8 @@ export const MORE_CONTROLS: readonly SamplingControl[] = [
   {
     setting: "frequency_penalty",
     label: "Fewer favourite words",
-    explains: "Frequency penalty: above 0, a word is less likely the more often it is in the text; below 0, more likely.",
+    explains:
+      "Frequency penalty: above 0, a word is less likely the more often it is in the text; below 0, more likely.",
     low: -2,
     high: 2,
     step: 0.05,
@@ -133,7 +146,14 @@ export const MORE_CONTROLS: readonly SamplingControl[] = [
     off: 0,
     uncharted: true,
   },
-  { setting: "dry_base", label: "Loops: growth", explains: "DRY base: the factor by which the penalty grows with each token.", low: 1, high: 4, step: 0.05 },
+  {
+    setting: "dry_base",
+    label: "Loops: growth",
+    explains: "DRY base: the factor by which the penalty grows with each token.",
+    low: 1,
+    high: 4,
+    step: 0.05,
+  },
   {
     setting: "dry_allowed_length",
     label: "Loops: allowed length",

@@ -9,7 +9,17 @@ import { wordCount } from "../editor/words.ts"
 import type { Connection } from "../sync/connection.ts"
 import { DocumentClient } from "../sync/document-client.ts"
 import type { Journal, Recovered } from "../sync/journal.ts"
-import { type DraftState, type ErrorCode, LostAnswer, type Option, type Requests, type Sampling, type Settings, type StateEvent, type TimeRun } from "../sync/protocol.ts"
+import {
+  type DraftState,
+  type ErrorCode,
+  LostAnswer,
+  type Option,
+  type Requests,
+  type Sampling,
+  type Settings,
+  type StateEvent,
+  type TimeRun,
+} from "../sync/protocol.ts"
 import { RequestFailed, rest } from "../sync/rest.ts"
 import type { Inks } from "./inks.ts"
 import { type Stroke, strokesOf } from "./tape.ts"
@@ -174,12 +184,16 @@ export class Sheet {
     this.toEnd()
   }
 
-  /** Return the likely next words at the end of the text, by descending probability; no words while they are unknown. */
+  /** Return the likely next words at the end of the text, by descending probability; none while they are unknown. */
   nextWords = async (): Promise<readonly Option[]> => {
     if (!this.editor || !this.live || this.unsaved) return []
     try {
       const at = this.editor.state.doc.length
-      const answer = await this.services.connection.request("alternatives", { draft: this.draft, revision: this.revision, at })
+      const answer = await this.services.connection.request("alternatives", {
+        draft: this.draft,
+        revision: this.revision,
+        at,
+      })
       return answer.ok ? answer.options : []
     } catch (error) {
       if (!(error instanceof LostAnswer)) throw error

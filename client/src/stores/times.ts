@@ -14,7 +14,11 @@ export function whenWritten(times: readonly TimeRun[], at: number, now: Date, lo
 /** Return the time of day, with the date unless it is today. */
 function clock(then: Date, now: Date, locale?: string): string {
   const time = { hour: "2-digit", minute: "2-digit" } as const
-  const day = { day: "numeric", month: "short", ...(then.getFullYear() !== now.getFullYear() && { year: "numeric" }) } as const
+  const day = {
+    day: "numeric",
+    month: "short",
+    ...(then.getFullYear() !== now.getFullYear() && { year: "numeric" }),
+  } as const
   const isToday = then.toDateString() === now.toDateString()
   return new Intl.DateTimeFormat(locale, isToday ? time : { ...day, ...time }).format(then)
 }

@@ -71,7 +71,7 @@ export function insertedLength(changes: ChangeSet): number {
   return length
 }
 
-/** Return effects that assign the text inserted by `changes` to `author`, or to the authors of `runs` if there are any. */
+/** Return effects that assign the text inserted by `changes` to `author`, or to the authors in `runs` if not empty. */
 export function authorEffects(changes: ChangeSet, author: Author, runs: readonly AuthorRun[]): StateEffect<Stretch>[] {
   return stretches(changes, author, runs).map((stretch) => wrote.of(stretch))
 }
@@ -80,7 +80,7 @@ function stretches(changes: ChangeSet, author: Author, runs: readonly AuthorRun[
   const found: Stretch[] = []
   const rest = runs.map(([length, by]) => ({ length, by }))
   changes.iterChanges((_fromA, _toA, fromB, toB) => {
-    for (let from = fromB; from < toB; ) {
+    for (let from = fromB; from < toB;) {
       const run = rest[0]
       const to = run ? Math.min(toB, from + run.length) : toB
       found.push({ from, to, author: run?.by ?? author })
@@ -96,7 +96,8 @@ const field = StateField.define<RangeSet<Ink>>({
   update(inks, transaction) {
     if (transaction.docChanged) {
       inks = inks.map(transaction.changes)
-      for (const stretch of stretches(transaction.changes, USER, restoredAuthors(transaction))) inks = paint(inks, stretch)
+      for (const stretch of stretches(transaction.changes, USER, restoredAuthors(transaction)))
+        inks = paint(inks, stretch)
     }
     for (const effect of transaction.effects) if (effect.is(wrote)) inks = paint(inks, effect.value)
     return inks

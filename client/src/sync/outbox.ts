@@ -113,7 +113,7 @@ export class Outbox {
     return false
   }
 
-  /** Wait until the stream reaches an acknowledged revision, or else open the document again. Return whether to go on. */
+  /** Wait until the stream reaches an acknowledged revision, or open the document again. Return whether to go on. */
   private async confirmation(revision: number): Promise<boolean> {
     const deadline = Date.now() + CONFIRMATION_MS
     while (this.owner.live && versioned.of(this.owner.state).revision < revision) {

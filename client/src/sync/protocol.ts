@@ -155,7 +155,7 @@ export interface Hints {
 /** The part of a connection that the document client needs. */
 export interface Channel {
   readonly connected: boolean
-  /** Send a request. Rejects with LostAnswer if no answer comes; the server may have carried the request out all the same. */
+  /** Send a request. Rejects with LostAnswer if no answer comes; the server may still have carried the request out. */
   request<K extends keyof Requests>(event: K, payload: Requests[K][0]): Promise<Answer<Requests[K][1]>>
   hint<K extends keyof Hints>(event: K, payload: Hints[K]): void
 }

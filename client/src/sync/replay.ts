@@ -41,7 +41,7 @@ async function replay(record: JournalRecord, journal: Journal, channel: Channel)
   await journal.clearIfUnchanged(record)
 }
 
-/** Push every update. Return the updates that the server refuses for good, or `later` if the replay must be repeated. */
+/** Push every update. Return the updates that the server refuses for good, or `later` to try again another time. */
 async function send(
   pending: Versioned,
   { draft, client }: JournalRecord,

@@ -33,7 +33,7 @@ function piecesOf(changes: ChangeSet, limit: number): Piece[] {
   changes.iterChanges((from, to, _fromB, _toB, inserted) => {
     const first = cutAt(inserted, 0, limit)
     pieces.push({ from, to, insert: inserted.slice(0, first) })
-    for (let start = first; start < inserted.length; ) {
+    for (let start = first; start < inserted.length;) {
       const end = cutAt(inserted, start, limit)
       // The first piece holds the deletion. The other pieces are inserted at the end of the deleted range.
       pieces.push({ from: to, to, insert: inserted.slice(start, end) })

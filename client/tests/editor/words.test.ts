@@ -11,7 +11,7 @@ test("the words that a change adds are the difference between the whole texts", 
   let text = Text.of(["Once upon a time", "", "there was a lighthouse."])
   for (let round = 0; round < 3_000; round++) {
     const specs: ChangeSpec[] = []
-    for (let at = 0; specs.length < 4; ) {
+    for (let at = 0; specs.length < 4;) {
       const from = Math.min(text.length, at + chance.below(12))
       const to = Math.min(text.length, from + chance.below(6))
       specs.push({ from, to, insert: Text.of(piece().split("\n")) })

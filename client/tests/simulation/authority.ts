@@ -110,7 +110,8 @@ export class Authority {
   open(revision: number | undefined): Answer<Requests["open"][1]> {
     const settings = { model: "Tiny", sampling: SAMPLING, premise: null }
     const head = { ok: true as const, revision: this.revision, epoch: 0, state: "paused" as const, settings }
-    if (revision !== undefined && revision >= this.floor) return { ...head, updates: this.log.slice(revision).map(toWire) }
+    if (revision !== undefined && revision >= this.floor)
+      return { ...head, updates: this.log.slice(revision).map(toWire) }
     return { ...head, text: this.text, authors: runsOf(this.units) }
   }
 }
@@ -184,10 +185,14 @@ export class Line implements Channel {
     if (!this.connected) return Promise.reject(new LostAnswer("not connected"))
     return new Promise((resolve, reject) => {
       const lose = () => reject(new LostAnswer("cut"))
-      this.queue(this.up, () => {
-        const answer = this.answer(event, payload) as Answer<Requests[K][1]>
-        this.queue(this.down, () => resolve(answer), lose)
-      }, lose)
+      this.queue(
+        this.up,
+        () => {
+          const answer = this.answer(event, payload) as Answer<Requests[K][1]>
+          this.queue(this.down, () => resolve(answer), lose)
+        },
+        lose,
+      )
     })
   }
 

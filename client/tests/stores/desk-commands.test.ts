@@ -45,7 +45,14 @@ describe.each([true, false])("keys on a keyboard (Mac: %s)", (mac) => {
 
   test("never take a character from the text", () => {
     const typed = [..."abcdefghijklmnopqrstuvwxyz?/!ABZ"].flatMap((key) => {
-      const plain = { key, code: `Key${key.toUpperCase()}`, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false }
+      const plain = {
+        key,
+        code: `Key${key.toUpperCase()}`,
+        ctrlKey: false,
+        metaKey: false,
+        altKey: false,
+        shiftKey: false,
+      }
       // On a Mac, Alt alone types; elsewhere AltGr does, which reports Ctrl and Alt.
       const other = mac ? { ...plain, altKey: true } : { ...plain, altKey: true, ctrlKey: true }
       return [plain, { ...plain, shiftKey: true }, other]
@@ -74,7 +81,7 @@ test("every command acts once, on what it is named after", () => {
     find: "sheet.find",
     text: "sheet.focus",
     next: "desk.nextSheet",
-    choose: "desk.goOnWith",
+    choose: "desk.continueWith",
     voice: "panels.voice",
     library: "panels.library",
     theme: "theme.next",
@@ -91,7 +98,9 @@ test("every command acts once, on what it is named after", () => {
 
 test("commands on a draft need a usable draft, and commands on drafts side by side need several", () => {
   const possible = (active: { usable: boolean } | null, sheets: number) =>
-    tableOf(active, sheets).commands.filter(({ run, can }) => run && (can?.() ?? true)).map(({ id }) => id)
+    tableOf(active, sheets)
+      .commands.filter(({ run, can }) => run && (can?.() ?? true))
+      .map(({ id }) => id)
   const always = ["new", "library", "theme", "palette", "keys", "keys-text"]
   const onDraft = ["toggle", "retry", "rewind", "from-here", "end", "find", "text", "voice"]
   expect(possible(null, 0)).toEqual(always)

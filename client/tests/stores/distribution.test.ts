@@ -30,7 +30,12 @@ test("probabilities equal the engine's", () => {
     const logits = Array.from({ length: 8 }, () => next() * 6).sort((a, b) => b - a)
     const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0)
     const options = logits.map((logit, index) => ({ text: `w${index}`, probability: Math.exp(logit) / total }))
-    const choice = { temperature: 0.2 + next() * 1.8, top_k: Math.floor(next() * 9), top_p: 0.05 + next() * 0.94, min_p: next() * 0.5 }
+    const choice = {
+      temperature: 0.2 + next() * 1.8,
+      top_k: Math.floor(next() * 9),
+      top_p: 0.05 + next() * 0.94,
+      min_p: next() * 0.5,
+    }
     const expected = byLogits(logits, choice)
     shaped(options, choice).forEach((share, index) => expect(share).toBeCloseTo(expected[index] ?? NaN, 8))
   }
@@ -42,5 +47,13 @@ test("with every parameter off, probabilities are the model's own, also if some 
 })
 
 test("at temperature 0 the most likely word has probability 1", () => {
-  expect(shaped([{ text: "a", probability: 0.4 }, { text: "b", probability: 0.3 }], { ...OFF, temperature: 0 })).toEqual([1, 0])
+  expect(
+    shaped(
+      [
+        { text: "a", probability: 0.4 },
+        { text: "b", probability: 0.3 },
+      ],
+      { ...OFF, temperature: 0 },
+    ),
+  ).toEqual([1, 0])
 })

@@ -34,14 +34,21 @@ describe("the chart's missing parameters", () => {
 
 describe("banned words", () => {
   test("are separated by commas or lines, without spaces around and without repetitions", () => {
-    expect(bannedWords(" dragon, old  king ,\n dragon,, lamp\nkeeper ")).toEqual(["dragon", "old  king", "lamp", "keeper"])
+    expect(bannedWords(" dragon, old  king ,\n dragon,, lamp\nkeeper ")).toEqual([
+      "dragon",
+      "old  king",
+      "lamp",
+      "keeper",
+    ])
     expect(bannedWords(" ,\n ")).toEqual([])
   })
 
   test("are at most 32 of at most 40 units, and stay the same when they are split again", () => {
     const random = new Random(3)
     for (let round = 0; round < 300; round++) {
-      const text = Array.from({ length: random.below(600) }, () => random.pick([..."aab  ,\n"])).join("") + "x".repeat(random.below(90))
+      const text =
+        Array.from({ length: random.below(600) }, () => random.pick([..."aab  ,\n"])).join("") +
+        "x".repeat(random.below(90))
       const words = bannedWords(text)
       expect(words.length).toBeLessThanOrEqual(32)
       for (const word of words) expect(word).toMatch(/^\S([^,\n]{0,38}\S)?$/)

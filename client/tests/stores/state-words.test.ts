@@ -4,7 +4,15 @@ import { describe, expect, test } from "vitest"
 import { type SheetState, shownState, spokenState } from "../../src/stores/state-words.ts"
 import type { DraftState } from "../../src/sync/protocol.ts"
 
-const STATE: SheetState = { phase: "paused", detail: "", progress: 0, model: "Tiny", speed: 0, opened: true, live: true }
+const STATE: SheetState = {
+  phase: "paused",
+  detail: "",
+  progress: 0,
+  model: "Tiny",
+  speed: 0,
+  opened: true,
+  live: true,
+}
 const PHASES: readonly DraftState[] = ["paused", "loading", "waiting", "writing", "held", "ended", "failed"]
 
 const cases: [Partial<SheetState>, shown: string, spoken: string][] = [
@@ -22,7 +30,11 @@ const cases: [Partial<SheetState>, shown: string, spoken: string][] = [
   [{ phase: "failed" }, "stopped", ""],
   [{ phase: "paused" }, "paused", "Tiny is paused"],
   [{ phase: "paused", detail: "limit" }, "paused at its limit", "Tiny is paused at its limit"],
-  [{ phase: "paused", detail: "no_viewer" }, "paused, because no page was open", "Tiny is paused, because no page was open"],
+  [
+    { phase: "paused", detail: "no_viewer" },
+    "paused, because no page was open",
+    "Tiny is paused, because no page was open",
+  ],
 ]
 
 test.each(cases)("%o", (change, shown, spoken) => {
@@ -34,7 +46,8 @@ describe.each(PHASES)("while %s", (phase) => {
   test("a draft that is not open or not connected says only that", () => {
     expect(shownState({ ...STATE, phase, opened: false })).toBe("opening")
     expect(shownState({ ...STATE, phase, live: false })).toBe("not connected")
-    for (const change of [{ opened: false }, { live: false }]) expect(spokenState({ ...STATE, phase, ...change })).toBe("")
+    for (const change of [{ opened: false }, { live: false }])
+      expect(spokenState({ ...STATE, phase, ...change })).toBe("")
   })
 
   test("speed and progress change no spoken word", () => {

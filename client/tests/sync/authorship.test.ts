@@ -16,7 +16,7 @@ function stateOf(units: readonly string[]): EditorState {
 /** One to three changes at rising places, as CodeMirror's specification of them. */
 function randomChanges(random: Random, length: number): { from: number; to: number; insert: string }[] {
   const specs = []
-  for (let at = random.below(4); at <= length && specs.length < 3; ) {
+  for (let at = random.below(4); at <= length && specs.length < 3;) {
     const to = Math.min(length, at + random.below(5))
     specs.push({ from: at, to, insert: "y".repeat(random.below(4)) })
     at = to + 1 + random.below(6)
@@ -65,7 +65,12 @@ test("every unit keeps its author through edits and updates", () => {
 
 test("text at the edge of model text is its own author's", () => {
   let state = stateOf(["user", "model:A", "model:A", "user"])
-  state = state.update({ changes: [{ from: 1, insert: "before" }, { from: 3, insert: "after" }] }).state
+  state = state.update({
+    changes: [
+      { from: 1, insert: "before" },
+      { from: 3, insert: "after" },
+    ],
+  }).state
   const runs: readonly AuthorRun[] = authorship.runs(state)
   expect(runs).toEqual([
     [7, "user"],

@@ -112,7 +112,10 @@ describe("a document client", () => {
     tab.composing = false
     tab.document.composing()
     await quiet([tab])
-    expect(tab.line.hints.filter(([hint]) => hint === "hold").at(-1)).toEqual(["hold", { draft: "d", composing: false }])
+    expect(tab.line.hints.filter(([hint]) => hint === "hold").at(-1)).toEqual([
+      "hold",
+      { draft: "d", composing: false },
+    ])
     expect(tab.text).toContain("に")
     expectAgreement(authority, [tab])
   })

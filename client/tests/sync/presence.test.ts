@@ -79,7 +79,9 @@ describe("the hold hint", () => {
     expect(reader.releases).toBe(0)
     const sent = reader.hints.length
     expect(sent).toBeGreaterThanOrEqual(10)
-    expect(reader.hints.every(([, event, payload]) => event === "hold" && (payload as { composing: boolean }).composing)).toBe(true)
+    expect(
+      reader.hints.every(([, event, payload]) => event === "hold" && (payload as { composing: boolean }).composing),
+    ).toBe(true)
     reader.isComposing = false
     reader.presence.reportHold()
     expect(reader.hints.slice(sent)).toEqual([[6_000, "hold", { draft: "d", composing: false }]])

@@ -24,7 +24,16 @@ describe("a push", () => {
 })
 
 test("a refusal is final only if the same push would be refused again", () => {
-  const codes = ["invalid", "behind", "too_large", "unknown_draft", "busy", "rate_limited", "storage", "engine_down"] as const
+  const codes = [
+    "invalid",
+    "behind",
+    "too_large",
+    "unknown_draft",
+    "busy",
+    "rate_limited",
+    "storage",
+    "engine_down",
+  ] as const
   expect(codes.filter(isHopeless)).toEqual(["invalid", "behind", "too_large", "unknown_draft"])
 })
 

@@ -64,7 +64,9 @@ describe("a request", () => {
 
 describe("a failed request", () => {
   test("has the server's own sentence", async () => {
-    const error = await failure(() => Response.json({ error: { code: "busy", message: "Too many stories." } }, { status: 429 }))
+    const error = await failure(() =>
+      Response.json({ error: { code: "busy", message: "Too many stories." } }, { status: 429 }),
+    )
     expect(error).toBeInstanceOf(RequestFailed)
     expect((error as Error).message).toBe("Too many stories.")
   })

@@ -30,7 +30,11 @@ function randomChanges(random: Random, length: number): ChangeSet {
   const specs = []
   for (let at = 0; at < length; at += 1 + random.below(12)) {
     const to = Math.min(length, at + random.below(4))
-    specs.push({ from: at, to, insert: random.pick(["", "a", "x\ny", "🐉".repeat(random.below(8)), "b🌲c\n\n".repeat(3)]) })
+    specs.push({
+      from: at,
+      to,
+      insert: random.pick(["", "a", "x\ny", "🐉".repeat(random.below(8)), "b🌲c\n\n".repeat(3)]),
+    })
     at = to
   }
   return ChangeSet.of(specs, length)

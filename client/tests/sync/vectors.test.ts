@@ -23,7 +23,11 @@ const { pairs } = JSON.parse(readFileSync(file, "utf8")) as { pairs: readonly Pa
 test("CodeMirror agrees with the vectors", () => {
   expect(pairs.length).toBeGreaterThan(0)
   for (const pair of pairs) {
-    const [a, b, next] = [pair.a, pair.b, pair.next].map((json) => ChangeSet.fromJSON(json)) as [ChangeSet, ChangeSet, ChangeSet]
+    const [a, b, next] = [pair.a, pair.b, pair.next].map((json) => ChangeSet.fromJSON(json)) as [
+      ChangeSet,
+      ChangeSet,
+      ChangeSet,
+    ]
     const text = Text.of(pair.text.split("\n"))
     expect(a.apply(text).toString()).toBe(pair.afterA)
     expect(a.newLength).toBe(pair.newLength)
