@@ -115,7 +115,7 @@ def _cached(model_id: str, error: Exception) -> Path:
 
 
 def _reason(model_id: str, error: Exception) -> str:
-    """Say what went wrong and what to do."""
+    """Return a sentence about the problem and a sentence about its solution."""
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOSPC, errno.EDQUOT):
         return (

@@ -88,7 +88,7 @@ def choose_precision(exact: MeasuredNetwork, formats: Formats, token_ids: AnySeq
 
 
 def choose_format(exact: MeasuredNetwork, formats: Formats, token_ids: AnySequence[int]) -> PrecisionChoice:
-    """Return the first format whose error on the passage is within the bound, whatever its speed.
+    """Return the first format whose error on the passage is within the bound, regardless of its speed.
 
     If no format is within the bound, return the last one, which has the smallest error.
     """

@@ -99,7 +99,7 @@ class StaticStep:
     """One token for each slot, and `chunk` tokens of one slot. All inputs are on the GPU, including the chunk's slot.
 
     `wanted` are the places of the slots' tokens and of the chunk's last token. A token without an item attends to
-    whatever the slot of its place holds, and its logits are ignored.
+    the slot of its place, and its logits are ignored.
     """
 
     def __init__(self, cache: KVCache, inputs: torch.Tensor, length: int, chunk: int) -> None:

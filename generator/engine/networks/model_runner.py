@@ -1,6 +1,6 @@
 """Model runner: a network and its slots, which compute a packed batch of any number of sequences.
 
-Owns the number of slots, which positions are valid, and the check that a network computes what the model computes.
+Owns the number of slots, the writing of their positions, and the check that a network gives the model's logits.
 Knows nothing of text, sampling or scheduling.
 """
 

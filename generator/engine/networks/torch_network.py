@@ -1,7 +1,7 @@
 """Torch network: a packed forward pass in plain torch operations, in the number format of its weights.
 
-It computes what transformers computes, in fewer and larger operations. It is the reference for quantized networks and
-the forward pass on machines that cannot run those. Owns the layers' operations. Knows nothing of text, sampling or
+It gives the logits of transformers with fewer and larger operations. It is the reference for quantized networks, and
+the forward pass on machines that cannot run them. Owns the layers' operations. Knows nothing of text, sampling or
 scheduling.
 """
 

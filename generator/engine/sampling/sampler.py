@@ -89,8 +89,8 @@ def process_logits(logits: Floats, params: SamplingParams, history: TokenHistory
 def truncate(scores: Floats, params: SamplingParams) -> tuple[Ids, Floats]:
     """Return the ids of the tokens that all truncation steps keep, in any order, and their log-weights.
 
-    A log-weight is the score's distance from the best score, divided by the temperature. A distance stays finite at
-    any temperature. A new step goes between typical and top-p, and its parameter into the first condition.
+    A log-weight is the score minus the best score, divided by the temperature, so that the best one is 0 at any
+    temperature. A new step goes between typical and top-p, and its parameter into the first condition.
     """
     temperature = max(params.temperature, _MIN_TEMPERATURE)
     log_min_p = max(math.log(params.min_p) if params.min_p else -math.inf, LOWEST)

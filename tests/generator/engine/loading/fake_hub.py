@@ -1,4 +1,4 @@
-"""A model hub on loopback with one model: the few requests that huggingface_hub makes, and a line that breaks."""
+"""Fake hub: a model hub on loopback with one model, which answers huggingface_hub and can break connections."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _COMMIT = "c" * 40
 
 
 class FakeHub(ThreadingHTTPServer):
-    """`breaks` is how many downloads of the weights break off half-way; `served` are all of `(file, first byte)`."""
+    """The server. The next `breaks` downloads of weights stop half-way. `served` lists each `(file, first byte)`."""
 
     def __init__(self, folder: Path, breaks: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(("127.0.0.1", 0), _RequestHandler)
         self.files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
         self.breaks = breaks
         self.served: list[tuple[str, int]] = []
@@ -29,7 +29,7 @@ class FakeHub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class _Answer(BaseHTTPRequestHandler):
+class _RequestHandler(BaseHTTPRequestHandler):
     server: FakeHub
 
     def do_GET(self) -> None:
@@ -85,7 +85,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Tests are quiet."""
+        """Log nothing."""
 
 
 def _etag(data: bytes) -> str:
@@ -94,7 +94,7 @@ def _etag(data: bytes) -> str:
 
 @contextmanager
 def fake_hub(folder: Path, breaks: int = 0) -> Iterator[FakeHub]:
-    """The hub with the files of `folder`."""
+    """Run a hub with the files of `folder`."""
     with FakeHub(folder, breaks) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -1,4 +1,4 @@
-"""Models from folders and from a hub: what loads, what is refused, and that each refusal is a sentence."""
+"""Load: folders that load, folders that are refused, and the reason of each refusal."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from generator.engine.loading.load import load_model, refuse_code
+from generator.engine.loading.load import choose_window, load_model, refuse_code
 from generator.engine.loading.precision import PrecisionChoice, PrecisionError
 from generator.engine.networks.runner import BatchItem, LoadFailed, LoadOptions
+from generator.engine.tokens.window import MIN_WINDOW
 from generator.wire.messages import ModelSpec
 from tests.generator.engine.engine_loop import SteppedEngine
 from tests.generator.engine.engine_process import a_set
-from tests.generator.engine.tiny_models import tiny_model, tiny_runner, tiny_tokenizer
+from tests.generator.engine.tiny_models import copy_of, tiny_model, tiny_runner, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +37,21 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 
 
 def load(folder: Path, window: int | None = None, **options: str) -> object:
-    reported: list[float] = []
+    progress: list[float] = []
     spec = ModelSpec("folder", folder.name, window)
     options = {"precision": "fp32"} | options
-    runner = load_model(spec, LoadOptions(folder.parent, threads=1, **options), reported.append)  # type: ignore[arg-type]
-    assert reported == sorted(reported)
-    assert 0 < reported[-1] <= 1
+    runner = load_model(spec, LoadOptions(folder.parent, threads=1, **options), progress.append)  # type: ignore[arg-type]
+    assert progress == sorted(progress)
+    assert 0 < progress[-1] <= 1
     return runner
 
 
 def logits_of(runner: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    rows = [BatchItem(0, [5, 70, 80, 90], 0, True)]
-    return runner.forward(rows, lambda: False)[0]  # type: ignore[attr-defined, no-any-return]
+    items = [BatchItem(0, [5, 70, 80, 90], 0, True)]
+    return runner.forward(items, lambda: False)[0]  # type: ignore[attr-defined, no-any-return]
 
 
-def test_a_folder_loads_and_computes_what_was_saved(folder: Path) -> None:
+def test_a_loaded_folder_computes_what_the_saved_model_computes(folder: Path) -> None:
     runner = load(folder)
     assert (runner.window, runner.precision) == (128, "fp32")  # type: ignore[attr-defined]
     assert np.allclose(logits_of(runner), logits_of(tiny_runner("gpt2")), atol=1e-5)
@@ -63,32 +64,30 @@ def test_old_bin_weights_load_as_weights_only(folder: Path) -> None:
     assert np.allclose(logits_of(load(folder)), logits_of(tiny_runner("gpt2")), atol=1e-5)
 
 
-def test_a_chosen_precision_is_remembered_until_the_weights_change(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chosen_precision_is_kept_until_the_weights_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_model("int8 gpt2").save_pretrained(folder)
     chosen = PrecisionChoice("int8-a16", PrecisionError(0.004, 0.98))
-    asked: list[object] = []
+    measured: list[object] = []
 
     def choose(exact: object, rounded: object, passage: object) -> PrecisionChoice:
-        asked.append(passage)
+        measured.append(passage)
         return chosen
 
     monkeypatch.setattr("generator.engine.loading.choose_network.choose_precision", choose)
-    spoken = "int8-a16 (KL 0.0040, same best token 98.0%)"
+    description = "int8-a16 (KL 0.0040, same best token 98.0%)"
     for _ in range(2):
-        assert load(folder, precision="auto").precision == spoken  # type: ignore[attr-defined]
-    assert len(asked) == 1
+        assert load(folder, precision="auto").precision == description  # type: ignore[attr-defined]
+    assert len(measured) == 1
     torch.save({}, folder / "other.bin")
     load(folder, precision="auto")
-    assert len(asked) == 2
+    assert len(measured) == 2
     (folder.parent / ".models" / "precision.json").write_text("{")
     load(folder, precision="auto")
-    assert len(asked) == 3
+    assert len(measured) == 3
 
 
 class Malicious:
-    """Unpickling it runs what it says."""
+    """An object whose unpickling calls a function."""
 
     def __init__(self, *run: object) -> None:
         self._run = run
@@ -97,12 +96,12 @@ class Malicious:
         return self._run[0], self._run[1:]
 
 
-def whole(payload: object, path: Path) -> None:
+def as_archive(payload: object, path: Path) -> None:
     torch.save(payload, path)
 
 
 def as_old_file(payload: object, path: Path) -> None:
-    """The format before 2020: pickles one after the other, no archive."""
+    """The format before 2020: several pickles in a row instead of an archive."""
     torch.save(payload, path, _use_new_zipfile_serialization=False)
 
 
@@ -110,7 +109,7 @@ def as_plain_pickle(payload: object, path: Path) -> None:
     path.write_bytes(pickle.dumps(payload, protocol=2))
 
 
-@pytest.mark.parametrize("write", [whole, as_old_file, as_plain_pickle])
+@pytest.mark.parametrize("write", [as_archive, as_old_file, as_plain_pickle])
 @pytest.mark.parametrize(
     "payload",
     [
@@ -131,7 +130,7 @@ def test_bin_weights_that_would_run_code_do_not(
     assert not (folder / "executed").exists()
 
 
-def test_weights_that_are_no_file_of_torch_have_a_reason(folder: Path) -> None:
+def test_a_damaged_file_of_weights_has_a_reason(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(b"not weights at all")
     with pytest.raises(LoadFailed, match="damaged"):
@@ -139,13 +138,12 @@ def test_weights_that_are_no_file_of_torch_have_a_reason(folder: Path) -> None:
 
 
 def test_a_fine_tune_of_2021_loads(folder: Path) -> None:
-    """As the scripts of that year left it: old weights with the buffers and the second name of the head that there
-    were then, and what training left behind."""
+    """Such a folder holds old weights with extra buffers and a second name for the head, and files of the training."""
     (folder / "model.safetensors").unlink()
     state = dict(tiny_model("gpt2").state_dict())
     for layer in range(2):
         state[f"transformer.h.{layer}.attn.bias"] = torch.ones(1, 1, 128, 128, dtype=torch.uint8).tril()
-        state[f"transformer.h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
+        state[f"transformer.h.{layer}.attn.mmeasured_bias"] = torch.tensor(-1e4)
     state["lm_head.weight"] = state["transformer.wte.weight"]
     as_old_file(state, folder / "pytorch_model.bin")
     config = json.loads((folder / "config.json").read_text())
@@ -176,13 +174,13 @@ def test_a_config_that_asks_for_code_is_refused(folder: Path, key: str, is_neste
         load(folder)
 
 
-def test_a_flag_that_names_no_code_is_no_reason_to_refuse(folder: Path) -> None:
+def test_a_flag_that_does_not_name_code_is_accepted(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"_attn_implementation_autoset": True}))
     refuse_code(folder)
 
 
-def breaking(**files: str | None) -> Callable[[Path], None]:
+def damage(**files: str | None) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         for name, content in files.items():
             path = folder / name.replace("__", ".")
@@ -192,17 +190,17 @@ def breaking(**files: str | None) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("damage", "sentence"),
+    ("break_folder", "sentence"),
     [
-        (breaking(config__json=None), "no config.json"),
-        (breaking(config__json="{"), "cannot be read"),
-        (breaking(config__json="[]"), "does not describe"),
-        (breaking(config__json='{"model_type": "unheard-of"}'), "cannot be read"),
-        (breaking(model__safetensors=None), "no weights"),
+        (damage(config__json=None), "no config.json"),
+        (damage(config__json="{"), "cannot be read"),
+        (damage(config__json="[]"), "does not describe"),
+        (damage(config__json='{"model_type": "unheard-of"}'), "cannot be read"),
+        (damage(model__safetensors=None), "no weights"),
     ],
 )
-def test_a_damaged_folder_has_a_reason(folder: Path, damage: Callable[[Path], None], sentence: str) -> None:
-    damage(folder)
+def test_a_damaged_folder_has_a_reason(folder: Path, break_folder: Callable[[Path], None], sentence: str) -> None:
+    break_folder(folder)
     with pytest.raises(LoadFailed, match=sentence):
         load(folder)
 
@@ -226,3 +224,20 @@ def test_a_loaded_folder_writes(folder: Path) -> None:
     engine = SteppedEngine(load(folder, 32))  # type: ignore[arg-type]
     engine.run(a_set("the river", model=engine.model.spec, budget=60))
     assert len(engine.ids()) >= 57
+
+
+@pytest.mark.parametrize(
+    ("wanted", "positions", "sliding", "window"),
+    [(None, 4096, None, 1024), (2048, 4096, None, 2048), (2048, 512, None, 512), (None, 4096, 256, 256)],
+)
+def test_the_window_is_the_smallest_limit(wanted: int | None, positions: int, sliding: int | None, window: int) -> None:
+    model = copy_of(tiny_model("llama"))
+    model.config.max_position_embeddings, model.config.sliding_window = positions, sliding
+    assert choose_window(ModelSpec("folder", "m", wanted), model) == window
+
+
+def test_a_model_with_a_tiny_window_is_refused() -> None:
+    model = copy_of(tiny_model("llama"))
+    model.config.max_position_embeddings = MIN_WINDOW - 1
+    with pytest.raises(LoadFailed, match=f"at least {MIN_WINDOW}"):
+        choose_window(ModelSpec("folder", "m"), model)

@@ -1,19 +1,19 @@
-"""Several models under a memory budget: the one that was not used for longest goes, never one that writes."""
+"""Loaded models: under the memory budget the least recently used model is unloaded, never one that is writing."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 
-import numpy as np
 import pytest
-import torch
 
-from generator.engine.loading.loaded_models import LoadedModel, LoadFinished
+from generator.engine.loading import loaded_models
+from generator.engine.loading.loaded_models import LoadedModel, LoadedModels, LoadFinished
 from generator.engine.loop import Loop
 from generator.engine.networks.fake import FakeRunner
-from generator.engine.networks.memory_size import memory_size
 from generator.engine.networks.runner import DEFAULT_SLOTS, BatchItem, LoadOptions
 from generator.engine.sampling.arrays import Floats
 from generator.wire.messages import (
@@ -23,45 +23,42 @@ from generator.wire.messages import (
     Chunk,
     EngineEvent,
     Failed,
-    Load,
     ModelSpec,
     Status,
 )
 from tests.generator.engine.engine_loop import MODEL, SteppedEngine
 from tests.generator.engine.engine_process import a_set
-from tests.generator.engine.tiny_models import tiny_model, tiny_runner
 
 ONE = LoadedModel(ModelSpec("fake", "instant"), FakeRunner(), lambda _: False).num_bytes
 
 
-class Desk:
-    """A loop without threads: a load is finished when the test says so."""
+class ThreadlessLoop:
+    """A loop without loading threads and with memory for a number of models. The test finishes each load."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, room_for: float) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, num_models: float) -> None:
         self.events: list[EngineEvent] = []
-        self.loop = Loop(LoadOptions(Path(), memory=int(room_for * ONE)), self.events.append)
-        self.asked: list[str] = []
+        self.loop = Loop(LoadOptions(Path(), memory=int(num_models * ONE)), self.events.append)
+        self.loading: list[str] = []
         monkeypatch.setattr("generator.engine.loading.loaded_models.threading.Thread", self._thread)
 
-    def _thread(self, args: tuple[ModelSpec], **options: object) -> Desk:
-        self.asked.append(args[0].location)
+    def _thread(self, args: tuple[ModelSpec], **options: object) -> ThreadlessLoop:
+        self.loading.append(args[0].location)
         return self
 
     def start(self) -> None:
-        """What is asked of the thread that would load."""
+        """Take the place of `Thread.start`."""
 
     def load(self, name: str) -> None:
-        self.loop.submit(Load(model(name)))
         self.loop.drain(0)
-        self.arrive()
+        self.loop.models.load(model(name))
+        self.finish_loads()
 
-    def arrive(self) -> None:
-        """All models that were asked for are there."""
-        for name in self.asked:
+    def finish_loads(self) -> None:
+        for name in self.loading:
             self.loop._apply(LoadFinished(model(name), FakeRunner()))
-        self.asked.clear()
+        self.loading.clear()
 
-    def work(self, steps: int = 50) -> None:
+    def run(self, steps: int = 50) -> None:
         self.loop.drain(0)
         for _ in range(steps):
             self.loop.step()
@@ -81,162 +78,209 @@ def model(name: str) -> ModelSpec:
     return ModelSpec("fake", name)
 
 
-def test_the_one_that_was_not_used_for_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, room_for=3)
+def test_the_least_recently_used_model_is_unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ThreadlessLoop(monkeypatch, num_models=3)
     for name in "abc":
-        desk.load(name)
-    desk.loop.submit(a_set("Once", model=model("a"), budget=3))
-    desk.work()
-    desk.loop.submit(Budget("s", 1, 0))
-    desk.load("d")
-    assert desk.loaded == {"a", "c", "d"}
-    assert desk.statuses("b") == ["loading", "ready", "unloaded"]
-    desk.load("e")
-    assert desk.loaded == {"a", "d", "e"}
+        engine.load(name)
+    engine.loop.submit(a_set("Once", model=model("a"), budget=3))
+    engine.run()
+    engine.loop.submit(Budget("s", 1, 0))
+    engine.load("d")
+    assert engine.loaded == {"a", "c", "d"}
+    assert engine.statuses("b") == ["loading", "ready", "unloaded"]
+    engine.load("e")
+    assert engine.loaded == {"a", "d", "e"}
 
 
-def test_one_that_writes_stays_and_the_new_one_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, room_for=1)
-    desk.load("a")
-    desk.loop.submit(a_set("Once", model=model("a"), budget=20))
-    desk.work()  # All of its budget is written; more may come, as soon as it was read.
-    desk.loop.submit(a_set("Once", model=model("b"), budget=5, sequence="t"))
-    desk.loop.drain(0)
-    desk.arrive()
-    assert desk.loaded == {"a"}
-    (failed,) = [event for event in desk.events if isinstance(event, Failed)]
+def test_a_writing_model_stays_and_the_new_one_fails_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ThreadlessLoop(monkeypatch, num_models=1)
+    engine.load("a")
+    engine.loop.submit(a_set("Once", model=model("a"), budget=20))
+    engine.run()  # The budget is used up, but it may be raised at any moment.
+    engine.loop.submit(a_set("Once", model=model("b"), budget=5, sequence="t"))
+    engine.loop.drain(0)
+    engine.finish_loads()
+    assert engine.loaded == {"a"}
+    (failed,) = [event for event in engine.events if isinstance(event, Failed)]
     assert failed.sequence == "t"
     assert "no memory" in failed.message
-    desk.loop.submit(Budget("s", 1, 0))
-    desk.loop.drain(0)
-    desk.load("c")
-    assert desk.loaded == {"c"}
+    engine.loop.submit(Budget("s", 1, 0))
+    engine.loop.drain(0)
+    engine.load("c")
+    assert engine.loaded == {"c"}
 
 
-def test_who_found_no_memory_gets_it_as_soon_as_others_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, room_for=1)
-    desk.load("a")
-    desk.loop.submit(a_set("Once", model=model("a"), budget=20))
-    desk.work()
-    desk.load("b")
-    # That is no failure of the model, which the menu would tell everybody for a while.
-    assert desk.statuses("b") == ["loading", "unloaded"]
+def test_a_model_without_memory_loads_once_the_others_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ThreadlessLoop(monkeypatch, num_models=1)
+    engine.load("a")
+    engine.loop.submit(a_set("Once", model=model("a"), budget=20))
+    engine.run()
+    engine.load("b")
+    # This is not a failed load, which the menu would show for a while.
+    assert engine.statuses("b") == ["loading", "unloaded"]
     another = a_set("Once", model=model("b"), budget=5, sequence="t")
-    desk.loop.submit(another)
-    desk.loop.drain(0)
-    assert desk.asked == []  # Its size is known by now: it is not loaded again for nothing.
-    assert [event.sequence for event in desk.events if isinstance(event, Failed)] == ["t"]
-    desk.loop.submit(Budget("s", 1, 0))
-    desk.loop.submit(replace(another, epoch=2))
-    desk.loop.drain(0)
-    desk.arrive()
-    desk.work()
-    assert desk.loaded == {"b"}
-    assert desk.text("t")
+    engine.loop.submit(another)
+    engine.loop.drain(0)
+    assert engine.loading == []  # The size is known, so the load is not repeated in vain.
+    assert [event.sequence for event in engine.events if isinstance(event, Failed)] == ["t"]
+    engine.loop.submit(Budget("s", 1, 0))
+    engine.loop.submit(replace(another, epoch=2))
+    engine.loop.drain(0)
+    engine.finish_loads()
+    engine.run()
+    assert engine.loaded == {"b"}
+    assert engine.text("t")
 
 
 def test_a_model_larger_than_all_memory_is_loaded_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, room_for=0)
-    desk.load("a")
-    assert desk.loaded == {"a"}
-    desk.load("b")
-    assert desk.loaded == {"b"}
+    engine = ThreadlessLoop(monkeypatch, num_models=0)
+    engine.load("a")
+    assert engine.loaded == {"a"}
+    engine.load("b")
+    assert engine.loaded == {"b"}
 
 
 @pytest.mark.parametrize("written", [0, 7])
-def test_who_was_paused_goes_on_as_if_nothing_had_been_unloaded(monkeypatch: pytest.MonkeyPatch, written: int) -> None:
+def test_a_paused_sequence_continues_as_if_its_model_had_not_been_unloaded(
+    monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
     def text(interrupted: bool) -> str:
-        desk = Desk(monkeypatch, room_for=1)
-        desk.load("a")
-        desk.loop.submit(a_set("Once", model=model("a"), budget=written))
-        desk.work()
-        desk.loop.submit(Budget("s", 1, 0))
+        engine = ThreadlessLoop(monkeypatch, num_models=1)
+        engine.load("a")
+        engine.loop.submit(a_set("Once", model=model("a"), budget=written))
+        engine.run()
+        engine.loop.submit(Budget("s", 1, 0))
         if interrupted:
-            desk.load("b")
-            assert desk.loaded == {"b"}
-        desk.loop.submit(Budget("s", 1, 30))
-        desk.loop.drain(0)
-        desk.arrive()
-        desk.work()
-        assert desk.loaded == {"a"}
-        return desk.text("s")
+            engine.load("b")
+            assert engine.loaded == {"b"}
+        engine.loop.submit(Budget("s", 1, 30))
+        engine.loop.drain(0)
+        engine.finish_loads()
+        engine.run()
+        assert engine.loaded == {"a"}
+        return engine.text("s")
 
     assert text(interrupted=True) == text(interrupted=False)
     assert len(text(interrupted=True).split()) > 15
 
 
 def test_a_new_context_loads_the_model_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, room_for=1)
-    desk.load("a")
-    desk.loop.submit(a_set("Once", model=model("a"), budget=0))
-    desk.work()
-    desk.load("b")
-    desk.loop.submit(a_set("Twice", model=model("a"), budget=9, epoch=2))
-    desk.loop.drain(0)
-    desk.arrive()
-    desk.work()
+    engine = ThreadlessLoop(monkeypatch, num_models=1)
+    engine.load("a")
+    engine.loop.submit(a_set("Once", model=model("a"), budget=0))
+    engine.run()
+    engine.load("b")
+    engine.loop.submit(a_set("Twice", model=model("a"), budget=9, epoch=2))
+    engine.loop.drain(0)
+    engine.finish_loads()
+    engine.run()
     fresh = SteppedEngine(FakeRunner())
     fresh.run(replace(a_set("Twice", budget=9, epoch=2), model=MODEL))
-    assert desk.text("s") == fresh.text()
+    assert engine.text("s") == fresh.text()
 
 
-def test_who_asks_for_alternatives_keeps_the_model_until_they_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, room_for=1)
-    desk.load("a")
+def test_a_model_stays_until_the_alternatives_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ThreadlessLoop(monkeypatch, num_models=1)
+    engine.load("a")
     command = a_set("Once upon", model=model("a"))
-    desk.loop.submit(Alternatives("r", "s", command.model, None, (), command.pieces, 3))
-    desk.loop.drain(0)
-    desk.load("b")
-    assert desk.loaded == {"a"}
-    desk.work()
-    assert [event.error for event in desk.events if isinstance(event, AlternativesReady)] == [""]
-    desk.load("c")
-    assert desk.loaded == {"c"}
+    engine.loop.submit(Alternatives("r", "s", command.model, None, (), command.pieces, 3))
+    engine.loop.drain(0)
+    engine.load("b")
+    assert engine.loaded == {"a"}
+    engine.run()
+    assert [event.error for event in engine.events if isinstance(event, AlternativesReady)] == [""]
+    engine.load("c")
+    assert engine.loaded == {"c"}
 
 
-def test_more_slots_than_usual_take_half_of_the_memory_at_most_and_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, room_for=4.2)
-    desk.load("a")
-    slot, usual = FakeRunner().slot_bytes, desk.loop.models.loaded[model("a").key].scheduler.num_slots
+def test_additional_slots_count_and_take_at_most_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ThreadlessLoop(monkeypatch, num_models=4.2)
+    engine.load("a")
+    slot_bytes, default = FakeRunner().slot_bytes, engine.loop.models.loaded[model("a").key].scheduler.num_slots
     for number in range(60):
-        desk.loop.submit(a_set("Once", sequence=f"s{number}", model=model("a"), budget=1000))
-    desk.work()
-    busy = desk.loop.models.loaded[model("a").key]
-    assert usual < busy.scheduler.num_slots < 60
-    assert 2.1 * ONE - slot < busy.num_bytes == ONE + (busy.scheduler.num_slots - usual) * slot <= 2.1 * ONE
-    desk.load("b")
-    desk.load("c")
-    assert desk.loaded == {"a", "b", "c"}
-    desk.loop.submit(a_set("Once", sequence="t", model=model("b"), budget=1000))
-    desk.work()
-    desk.load("d")
-    assert desk.loaded == {"a", "b", "d"}
+        engine.loop.submit(a_set("Once", sequence=f"s{number}", model=model("a"), budget=1000))
+    engine.run()
+    busy = engine.loop.models.loaded[model("a").key]
+    assert default < busy.scheduler.num_slots < 60
+    assert (
+        2.1 * ONE - slot_bytes < busy.num_bytes == ONE + (busy.scheduler.num_slots - default) * slot_bytes <= 2.1 * ONE
+    )
+    engine.load("b")
+    engine.load("c")
+    assert engine.loaded == {"a", "b", "c"}
+    engine.loop.submit(a_set("Once", sequence="t", model=model("b"), budget=1000))
+    engine.run()
+    engine.load("d")
+    assert engine.loaded == {"a", "b", "d"}
 
 
-def test_a_step_is_no_larger_for_slots_there_is_no_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, room_for=1)
-    desk.load("a")
-    loaded = desk.loop.models.loaded[model("a").key]
+def test_a_step_does_not_grow_for_slots_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ThreadlessLoop(monkeypatch, num_models=1)
+    engine.load("a")
+    loaded = engine.loop.models.loaded[model("a").key]
     loaded.step_budget.tokens = loaded.step_budget._low = loaded.step_budget._high = 16
     forward, sizes = loaded.runner.forward, list[int]()
 
-    def counted(rows: Sequence[BatchItem], should_stop: Callable[[], bool]) -> Floats:
-        sizes.append(sum(len(row.token_ids) for row in rows))
-        return forward(rows, should_stop)
+    def counted(items: Sequence[BatchItem], should_stop: Callable[[], bool]) -> Floats:
+        sizes.append(sum(len(item.token_ids) for item in items))
+        return forward(items, should_stop)
 
     monkeypatch.setattr(loaded.runner, "forward", counted)
     for number in range(60):
-        desk.loop.submit(a_set("Once upon a time " * 50, sequence=f"s{number}", model=model("a"), budget=1000))
-    desk.work(300)
+        engine.loop.submit(a_set("Once upon a time " * 50, sequence=f"s{number}", model=model("a"), budget=1000))
+    engine.run(300)
     assert max(sizes) == 3 * DEFAULT_SLOTS
 
 
-def test_the_footprint_is_that_of_all_numbers_counted_once() -> None:
-    numbers = np.zeros(1000)
-    assert memory_size({"a": [numbers, numbers[10:], (numbers,)], "b": "text", "c": np.zeros(10, np.int8)}) == 8010
-    weights = sum(parameter.nbytes for parameter in tiny_model("gpt2").parameters())
-    general, packed = memory_size(tiny_runner("gpt2")), memory_size(tiny_runner("torch gpt2"))
-    cache = 2 * 2 * 4 * 48 * 48 * torch.float32.itemsize  # keys and values, layers, slots, window, width
-    for found in (general, packed):
-        # The packed one has a head of its own; buffers are small.
-        assert cache + weights <= found < cache + 1.5 * weights
+def models_with_threads(statuses: list[Status], finished: SimpleQueue[LoadFinished]) -> LoadedModels:
+    def publish(event: EngineEvent) -> None:
+        assert isinstance(event, Status)
+        statuses.append(event)
+
+    return LoadedModels(LoadOptions(Path()), publish, finished.put)
+
+
+def test_a_loading_thread_hands_over_a_runner() -> None:
+    statuses, finished = list[Status](), SimpleQueue[LoadFinished]()
+    models = models_with_threads(statuses, finished)
+    models.load(model("slow-load"))
+    models.load(model("slow-load"))
+    loaded = models.finish(finished.get(timeout=30))
+    assert loaded is not None
+    assert models.loaded == {model("slow-load").key: loaded}
+    assert [status.state for status in statuses] == ["loading"] * 11
+    assert [status.progress for status in statuses[1:]] == [step / 10 for step in range(1, 11)]
+    assert finished.empty()
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"), [(model("unheard-of"), "no fake model"), (ModelSpec("fake", "instant", 3), "too small")]
+)
+def test_a_failed_load_keeps_its_reason_for_a_while(
+    spec: ModelSpec, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses, finished = list[Status](), SimpleQueue[LoadFinished]()
+    models = models_with_threads(statuses, finished)
+    assert models.recent_failure(spec) == ""
+    models.load(spec)
+    assert models.finish(finished.get(timeout=30)) is None
+    assert (statuses[-1].state, statuses[-1].reason) == ("failed", models.recent_failure(spec))
+    assert reason in models.recent_failure(spec)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 11)
+    assert models.recent_failure(spec) == ""
+
+
+def test_any_error_of_a_library_is_a_failed_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("inside a library")
+
+    monkeypatch.setattr(loaded_models, "load_fake", fail)
+    finished = SimpleQueue[LoadFinished]()
+    models_with_threads([], finished).load(model("instant"))
+    result = finished.get(timeout=30)
+    assert result.runner is None
+    assert result.reason == "The model could not be loaded (ZeroDivisionError)."
+    assert "inside a library" in caplog.text

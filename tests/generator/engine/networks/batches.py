@@ -1,4 +1,4 @@
-"""Random batches for tests of networks: what a scheduler could ask for, over several steps."""
+"""Random batches for tests of networks, as a scheduler could ask for them over several steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Static steps compute what the transformers network computes, here on the CPU and without a capture."""
+"""CUDA graph cache: static steps give the logits of the transformers network. They run uncaptured on the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CUDA graph network: on a GPU, replayed steps compute what the CPU computes. Skipped on machines without a GPU."""
+"""CUDA graph network: replayed steps give the logits of the CPU. Skipped on machines without a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grouped attention gives each item what plain attention over its own sequence gives, and groups similar lengths."""
+"""Grouped attention: the result equals plain attention for each sequence, and only similar lengths share a call."""
 
 from __future__ import annotations
 

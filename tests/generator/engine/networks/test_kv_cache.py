@@ -1,4 +1,4 @@
-"""KV cache: slots hold what was written last, scattering equals writing, and gaps are refused."""
+"""KV cache: slots hold the positions that were written last, scattering equals writing, and gaps are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The torch network computes what the transformers network computes, whatever the batches."""
+"""Torch network: it gives the logits of the transformers network for any batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transformers network computes what the model itself computes, or refuses the model."""
+"""Transformers network: it gives the logits of the model itself, or refuses the model."""
 
 from __future__ import annotations
 
