@@ -26,7 +26,7 @@ _ERRORS = (
     ("disk is full", StorageFailed, "The disk is full. Free some space; saving then continues."),
     ("readonly", StorageFailed, "The data folder is read-only. Make it writable."),
     ("locked", StorageFailed, "Another program is using the stories. Close it."),
-    ("unable to open", StorageFailed, "The stories' file cannot be opened. Make sure its folder is writable."),
+    ("unable to open", StorageFailed, "The stories' file cannot be opened. Its folder must exist and be writable."),
     ("constraint failed", StoreError, "This contradicts the stories that are stored already."),
     ("malformed", Damaged, "The stories' file is damaged. Restart the server to have it checked."),
     ("not a database", Damaged, "The stories' file is not a database."),

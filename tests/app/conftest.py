@@ -1,4 +1,4 @@
-"""One real server per async mode, shared by the tests of this folder that do it no harm."""
+"""Fixtures: one real server per async mode, shared by the tests that do not stop or break it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A page without a browser: a real socket, a copy of the text that follows the stream, and a person who types.
+"""LivePage: a page without a browser, with a real socket, a copy of the text and a person's actions.
 
-Owns the conversation over one connection, which it does not survive. `latency` delays what is sent and what is
-received, each way.
+Owns the conversation over one connection. It does not reconnect; tests/rig/stubborn_page.py does. Knows nothing of
+the server's code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import websocket
 
 from stories.text.utf16 import to_units
 from tests.app.page_text import Json, PageText
-from tests.web.raw_page import ask, cookie_of
+from tests.web.raw_page import ask
 
 PATIENCE_SECONDS = 40.0
 
@@ -30,6 +30,7 @@ class Refusal(AssertionError):
 
 
 def create_story(port: int, cookie: str, **request: Any) -> Json:
+    """Create a story by REST, with one draft of the fake model unless `request` says otherwise."""
     body = json.dumps({"mode": "continue", "prompt": "Once upon a time", "model": "Fake", **request})
     reply = ask(port, "POST", "/api/stories", body, Cookie=cookie, Content_Type="application/json")
     assert reply.status == 201, reply.body
@@ -39,7 +40,7 @@ def create_story(port: int, cookie: str, **request: Any) -> Json:
 
 @dataclass
 class _Delayed:
-    """Hands items on after a delay, in order; without one at once, where they are put."""
+    """Delivers items in order after a delay on a thread of its own, or without `latency` at once in `put`."""
 
     latency: float
     deliver: Callable[[Any], None]
@@ -53,7 +54,7 @@ class _Delayed:
 
     def put(self, item: Any) -> None:
         if self.thread is None:
-            self._hand_on(item)
+            self._deliver(item)
         else:
             self.items.put((time.monotonic() + self.latency, item))
 
@@ -66,19 +67,21 @@ class _Delayed:
         pause = threading.Event()
         while (entry := self.items.get()) is not None:
             pause.wait(max(0.0, entry[0] - time.monotonic()))
-            if not self._hand_on(entry[1]):
+            if not self._deliver(entry[1]):
                 return
 
-    def _hand_on(self, item: Any) -> bool:
+    def _deliver(self, item: Any) -> bool:
         try:
             self.deliver(item)
-        except Exception as error:  # noqa: BLE001 -- whoever waits for this page shall see it
+        except Exception as error:  # noqa: BLE001 -- shown to the test, which waits for this page
             self.broken(error)
             return False
         return True
 
 
 class LivePage(PageText):
+    """A page with `draft` open. `latency` delays each message it sends and receives, in seconds."""
+
     def __init__(self, port: int, cookie: str, draft: str, latency: float = 0.0) -> None:
         super().__init__(draft)
         self.states: list[Json] = []
@@ -92,7 +95,7 @@ class LivePage(PageText):
             timeout=PATIENCE_SECONDS,
             cookie=cookie,
             origin=f"http://127.0.0.1:{port}",
-            skip_utf8_validation=True,  # JSON is decoded anyway; it takes a third of a page's time
+            skip_utf8_validation=True,  # JSON is decoded anyway, and the check takes a third of a page's time
         )
         self._tcp: Any = self._socket.sock
         self._opening = 0
@@ -116,30 +119,31 @@ class LivePage(PageText):
         self.close()
 
     def close(self) -> None:
+        """Hang up and end the page's threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._leaving.set()
         self._pusher.join(5)
         self._viewer.join(5)
-        with suppress(OSError):  # the server may have hung up already
-            self._tcp.shutdown(socket.SHUT_RDWR)  # wakes the reader, which closing alone does not
+        with suppress(OSError):  # the server has hung up already
+            self._tcp.shutdown(socket.SHUT_RDWR)  # wakes the reader, which `close` alone does not
         self._reader.join(5)
         self._tcp.close()
         self._out.close()
         self._in.close()
 
-    # --- what a person does ---
+    # --- actions of a person ---
 
     def ask(self, event: str, **body: Any) -> Json:
-        """The acknowledgement of an event. Raises Refusal."""
+        """Send an event and return its acknowledgement. Raises Refusal."""
         answer = self.try_to(event, **body)
         if not answer.pop("ok"):
             raise Refusal(str(answer))
         return answer
 
     def try_to(self, event: str, **body: Any) -> Json:
-        """The acknowledgement, whatever it says."""
+        """Send an event and return its acknowledgement, even if it is a refusal."""
         with self._changed:
             self._sent += 1
             number = self._sent
@@ -147,31 +151,33 @@ class LivePage(PageText):
             self._out.put(f"42/story,{number}{json.dumps([event, {'draft': self.draft, **body}])}")
         return answer.get(timeout=PATIENCE_SECONDS)
 
-    def wait_until(self, what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_until(self, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until `condition` holds. It is checked whenever a message has arrived."""
         with self._changed:
-            came = self._changed.wait_for(lambda: self.failure or what(), seconds)
+            holds = self._changed.wait_for(lambda: self.failure or condition(), seconds)
             if self.failure:
-                raise AssertionError("the page broke") from self.failure
-            assert came, (
-                f"waited in vain; at revision {self.revision}, {len(self.unconfirmed)} unconfirmed, "
+                raise AssertionError("the page failed") from self.failure
+            assert holds, (
+                f"timed out at revision {self.revision}, {len(self.unconfirmed)} unconfirmed, "
                 f"last state {self.states[-1:]}, the page shows {self.text[-100:]!r}"
             )
 
     def wait_for_state(self, state: str) -> Json:
+        """Wait for a `state` event with this state and return its body."""
         self.wait_until(lambda: bool(self.states) and self.states[-1]["state"] == state)
         return self.states[-1]
 
     def wait_for_words(self, count: int) -> None:
-        """Waits for so many more model updates."""
+        """Wait for `count` more updates by a model."""
         goal = sum(update["client"] == "model" for update in self.updates) + count
         self.wait_until(lambda: sum(update["client"] == "model" for update in self.updates) >= goal)
 
     def settle(self) -> None:
-        """Everything typed here is confirmed."""
+        """Wait until every edit of this page is confirmed."""
         self.wait_until(lambda: not self.unconfirmed or bool(self.refusals))
         assert not self.refusals, self.refusals
 
-    # --- the page itself ---
+    # --- threads of the page ---
 
     def _break(self, error: Exception) -> None:
         with self._changed:
@@ -197,19 +203,19 @@ class LivePage(PageText):
                 self._changed.wait_for(lambda: self.revision >= reached or self._closed, PATIENCE_SECONDS)  # noqa: B023
 
     def _see(self) -> None:
-        """Says what is new, as the page in the browser does: every three seconds, or sooner when it is much."""
-        said, count, when = -1, 0, 0.0
+        """Send `seen` as the page in the browser does: every three seconds, or sooner after many tokens."""
+        sent, count, sent_at = -1, 0, 0.0
         while not self._leaving.wait(0.25):
             with self._changed:
                 revision, now = self.reached(), time.monotonic()
                 tokens = sum(len(update.get("tokens", ())) for update in self.updates[count:])
-                if revision == said or (tokens < 128 and now < when + 3):
+                if revision == sent or (tokens < 128 and now < sent_at + 3):
                     continue
-                said, count, when = revision, len(self.updates), now
+                sent, count, sent_at = revision, len(self.updates), now
                 self._out.put(f"42/story,{json.dumps(['seen', {'draft': self.draft, 'revision': revision}])}")
 
     def reached(self) -> int:
-        """The revision up to which updates have come."""
+        """The revision after the last update that has arrived."""
         return self.revision
 
     def _send_now(self, message: str) -> None:
@@ -234,7 +240,7 @@ class LivePage(PageText):
         elif message.startswith("43/story,"):
             number, _, body = message[9:].partition("[")
             answer = json.loads("[" + body)[0]
-            if int(number) == self._opening:  # what is published next builds on this text
+            if int(number) == self._opening:  # the next updates build on this text
                 self.text, self.revision = to_units(answer["text"]), answer["revision"]
             self._acks.pop(int(number)).put(answer)
         elif message.startswith("42/story,"):
@@ -245,6 +251,3 @@ class LivePage(PageText):
                 elif event == "state":
                     self.states.append(body)
                 self._changed.notify_all()
-
-
-__all__ = ["LivePage", "Refusal", "ask", "cookie_of", "create_story"]

@@ -1,7 +1,7 @@
-"""What a page shows: a copy of the text that follows the stream, and the edits that are not confirmed yet.
+"""PageText: the text that a page shows, as a copy that follows the updates, and its unconfirmed edits.
 
-Owns the client half of the document as docs/protocol.md tells it, written apart from the server's code (only the
-change algebra is shared). Knows nothing of sockets. Subclasses notify `_changed` when something has arrived.
+Owns the client's half of docs/protocol.md. Shares only the change algebra with the server's code. Knows nothing of
+sockets: a subclass receives messages and notifies `_changed`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ Json = dict[str, Any]
 
 
 class PageText:
+    """The text of `draft` on one page."""
+
     def __init__(self, draft: str) -> None:
         self.draft, self.client = draft, secrets.token_hex(16)
         self.revision, self.text = 0, ""
@@ -26,13 +28,14 @@ class PageText:
         self._changed = threading.Condition()
 
     def type(self, text: str, at: int | None = None) -> None:
-        """Types at a place, or at the end as this page shows it. No caret stands in the middle of a character."""
+        """Type at offset `at`, or at the end. An offset inside a character is moved behind it, as a caret is."""
         with self._changed:
-            place = len(self.text) if at is None else min(at, len(self.text))
-            place += splits_pair(self.text, place)
-            self._edit(ChangeSet.insert(len(self.text), place, to_units(text)))
+            offset = len(self.text) if at is None else min(at, len(self.text))
+            offset += splits_pair(self.text, offset)
+            self._edit(ChangeSet.insert(len(self.text), offset, to_units(text)))
 
     def delete(self, start: int, end: int) -> None:
+        """Delete the units from `start` to `end`, or to the end of the text if that is shorter."""
         with self._changed:
             end = min(end, len(self.text))
             if start < end:
@@ -44,13 +47,14 @@ class PageText:
         self._changed.notify_all()
 
     def _push_body(self) -> Json:
-        """The edit that sends all that is unconfirmed."""
+        """The body of the `edit` event with all unconfirmed edits."""
         updates = [{"changes": update.changes.to_json()} for update in self.unconfirmed]
         return {"draft": self.draft, "revision": self.revision, "client": self.client, "updates": updates}
 
     def _follow(self, body: Json) -> None:
+        """Apply the body of an `updates` event, whose first updates may be known already."""
         first = body["revision"]
-        assert first <= self.revision <= first + len(body["updates"]), "the stream has a gap"
+        assert first <= self.revision <= first + len(body["updates"]), "the updates have a gap"
         for number, update in enumerate(body["updates"], first):
             if number >= self.revision:
                 self.updates.append(update)

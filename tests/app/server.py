@@ -1,4 +1,4 @@
-"""The real server as a process, for the tests of this folder: how it is started, and what they ask of it."""
+"""AppServer: the real server as a process, how tests start it and the requests they make most often."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 
 import psutil
 
-from tests.app.live_page import LivePage, ask, cookie_of, create_story
+from tests.app.live_page import LivePage, create_story
+from tests.web.raw_page import ask, cookie_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = "instant,paced-30,raises-1,raises-40,crash-60,slow-load"
@@ -22,6 +23,8 @@ FAKES = "instant,paced-30,raises-1,raises-40,crash-60,slow-load"
 
 @dataclass
 class AppServer:
+    """A running server. `cookie` belongs to the one person whom its methods act for."""
+
     port: int
     data: Path
     process: psutil.Process
@@ -31,30 +34,32 @@ class AppServer:
         self.cookie = cookie_of(self.port)
 
     def draft(self, **request: Any) -> str:
-        """The id of a new story's first draft."""
+        """Create a story and return the id of its first draft."""
         draft: str = create_story(self.port, self.cookie, **request)["drafts"][0]["id"]
         return draft
 
     def page(self, draft: str, latency: float = 0.0) -> LivePage:
+        """Open a page on `draft`."""
         return LivePage(self.port, self.cookie, draft, latency)
 
     def text(self, draft: str) -> str:
-        """The text as the server has it."""
+        """The text of `draft` on the server, in units form."""
         with self.page(draft) as page:
             return page.text
 
     def get(self, path: str) -> Any:
+        """The JSON answer to GET."""
         return ask(self.port, "GET", path, Cookie=self.cookie).json
 
     def engine(self) -> psutil.Process:
-        """The engine's process. Raises StopIteration while there is none."""
+        """The engine's process. Raises StopIteration if none is running."""
         children = self.process.children(recursive=True)
         return next(child for child in children if "generator.engine" in child.cmdline())
 
 
 def _environment(modules: Path, real: bool) -> dict[str, str]:
     if not real:
-        (modules / "torch.py").write_text('raise ImportError("fake models need none")\n')
+        (modules / "torch.py").write_text('raise ImportError("fake models do not need torch")\n')
     own = {"PYTHONPATH": str(modules), "HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
     return {**os.environ, **own}
 
@@ -69,9 +74,10 @@ def running_server(
     port: int = 0,
     real: bool = False,
 ) -> Iterator[AppServer]:
-    """A server over `data` until the block ends; it is told to stop and must do so in order. Port 0: any free one.
+    """Run a server on the folder `data` until the block ends. It is then terminated and must end within 15 seconds.
 
-    Unless `real` models are to write too, its engine is spared the seconds that importing torch takes, at every start.
+    Port 0 is any free port. `fakes` lists the fake models and `log` is the file for stderr. Unless `real` models are
+    used, importing torch fails at once, which saves seconds at every start of the engine.
     """
     command = [sys.executable, str(ROOT / "server.py"), "--port", str(port), "--data", str(data)]
     command += ["--async-mode", mode, "--fake-models", fakes, "--no-browser", *options]

@@ -1,4 +1,4 @@
-"""Processes die in the middle of a sentence: nothing typed is lost, and the run goes on from the page."""
+"""Faults: after the engine, a model or the server dies, no typed text is lost and the run continues."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def own_app(mode: str, tmp_path: Path) -> Iterator[AppServer]:
         yield server
 
 
-def test_the_engine_is_killed_while_it_writes(own_app: AppServer) -> None:
+def test_a_run_continues_after_its_engine_was_killed(own_app: AppServer) -> None:
     draft = own_app.draft()
     with own_app.page(draft) as page:
         page.ask("start")
@@ -29,16 +29,16 @@ def test_the_engine_is_killed_while_it_writes(own_app: AppServer) -> None:
         page.states.clear()
         own_app.engine().kill()
         page.wait_for_state("loading")
-        page.type(" Typed while it was gone.")
+        page.type(" Typed without an engine.")
         page.settle()
         page.wait_for_words(3)
         page.wait_for_state("writing")
         page.ask("pause")
-        assert " Typed while it was gone." in page.text
+        assert " Typed without an engine." in page.text
         assert own_app.text(draft) == page.text
 
 
-def test_what_was_asked_of_a_killed_engine_is_answered_at_once(own_app: AppServer) -> None:
+def test_a_request_to_a_killed_engine_is_answered_at_once(own_app: AppServer) -> None:
     draft = own_app.draft()
     with own_app.page(draft) as page:
         page.ask("start", limit=3)
@@ -49,14 +49,14 @@ def test_what_was_asked_of_a_killed_engine_is_answered_at_once(own_app: AppServe
         answer: list[dict[str, Any]] = []
         asking = threading.Thread(target=lambda: answer.append(page.try_to("alternatives", revision=0, at=1)))
         asking.start()
-        page.ask("pause")  # answered after the question was put
+        page.ask("pause")  # its answer shows that the server has the request
         engine.kill()
         asking.join()
         assert answer[0]["error"]["code"] == "engine_down"
         assert time.monotonic() - began < 10
 
 
-def test_a_model_that_raises_fails_this_run_only(own_app: AppServer) -> None:
+def test_a_model_that_raises_ends_only_its_run(own_app: AppServer) -> None:
     draft = own_app.draft(model="Fake raises-40")
     with own_app.page(draft) as page:
         page.ask("start")
@@ -69,7 +69,7 @@ def test_a_model_that_raises_fails_this_run_only(own_app: AppServer) -> None:
         page.wait_until(lambda: any(state.get("detail") == "limit" for state in page.states))
 
 
-def test_a_model_that_takes_the_engine_along_does_not_stop_editing(own_app: AppServer) -> None:
+def test_a_model_that_crashes_the_engine_does_not_stop_editing(own_app: AppServer) -> None:
     draft = own_app.draft(model="Fake crash-60")
     with own_app.page(draft) as page:
         page.ask("start")
@@ -81,7 +81,7 @@ def test_a_model_that_takes_the_engine_along_does_not_stop_editing(own_app: AppS
         assert "Still editable." in page.text
 
 
-def test_the_server_is_killed_and_started_again(mode: str, tmp_path: Path) -> None:
+def test_a_killed_server_continues_the_run_after_its_next_start(mode: str, tmp_path: Path) -> None:
     with running_server(tmp_path, mode) as app:
         draft = app.draft(sampling={"temperature": 0.5})
         with app.page(draft) as page:

@@ -1,4 +1,4 @@
-"""Edits of many updates: written without a connection, sent at once, while others write too."""
+"""Heavy edits: edits of very many updates or places are answered, and other clients are not delayed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.app
 
 
 def keystrokes(count: int) -> list[dict[str, object]]:
-    """Somebody types `count` letters at the beginning of an empty page."""
+    """The updates of `count` letters, each typed at the beginning of a text that was empty at first."""
     return [{"changes": [[0, "x"], *([at] if at else [])]} for at in range(count)]
 
 
-def test_a_thousand_keystrokes_at_once_cut_nobody_off(app: AppServer) -> None:
+def test_a_thousand_keystrokes_at_once_disconnect_no_page(app: AppServer) -> None:
     draft = app.draft(prompt="")
     with RawPage(app.port, app.cookie) as writer, RawPage(app.port, app.cookie) as reader:
         for page in (writer, reader):
@@ -32,7 +32,7 @@ def test_a_thousand_keystrokes_at_once_cut_nobody_off(app: AppServer) -> None:
             page.read_until(lambda: any(body.get("revision") == 999 for _, body in page.events))  # noqa: B023
 
 
-def test_heavy_edits_hold_up_nobody_and_are_all_answered(app: AppServer) -> None:
+def test_heavy_edits_are_all_answered_and_delay_no_other_client(app: AppServer) -> None:
     draft, other = app.draft(prompt=""), app.draft(prompt="")
     writers = [RawPage(app.port, app.cookie) for _ in range(3)]
     pushes = [
@@ -55,8 +55,8 @@ def test_heavy_edits_hold_up_nobody_and_are_all_answered(app: AppServer) -> None
         writer.__exit__()
 
 
-def test_edits_at_very_many_places_hold_up_nobody(app: AppServer) -> None:
-    """Each takes a second to apply, and a quarter to read."""
+def test_edits_at_very_many_places_delay_no_other_client(app: AppServer) -> None:
+    """Applying such an edit takes about a second, and reading it a quarter of that."""
     draft, other = app.draft(prompt="x" * 50_000), app.draft(prompt="")
     comb = [part for _ in range(18_000) for part in (1, [1, "y"])] + [14_000]
     push = {"draft": draft, "revision": 0, "client": secrets.token_hex(16), "updates": [{"changes": comb}]}
@@ -72,4 +72,4 @@ def test_edits_at_very_many_places_hold_up_nobody(app: AppServer) -> None:
             with suppress(websocket.WebSocketTimeoutException):
                 hostile.read()
         assert hostile.acks[sent]["ok"]
-        assert len(waits) > 5, "others are served meanwhile"
+        assert len(waits) > 5, "other requests are answered meanwhile"

@@ -1,4 +1,4 @@
-"""What the server keeps and for how long: backups beside it, one server per folder, old stories, and logs."""
+"""Keeping: backup and restore, one server per folder, old stories, metrics and the log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-def test_a_backup_beside_a_running_server_comes_back(tmp_path: Path) -> None:
+def test_a_backup_of_a_running_server_is_restored_after_its_end(tmp_path: Path) -> None:
     data, file = tmp_path / "data", tmp_path / "stories.backup"
     with running_server(data, MODE) as app:
         draft = app.draft(prompt="Worth keeping")
@@ -46,12 +46,12 @@ def test_a_backup_beside_a_running_server_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("backup",), ("backup", "--data"), ("restore", "/nowhere/x"), ("bakup", "x")])
-def test_a_command_that_cannot_be_done_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_a_command_that_fails_prints_one_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     ended = run(*arguments, *(() if arguments[-1] == "--data" else ("--data", tmp_path)))
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
 
 
-def test_no_story_is_old_before_the_pages_that_have_it_open_are_back(tmp_path: Path) -> None:
+def test_old_stories_are_kept_until_pages_had_time_to_reconnect(tmp_path: Path) -> None:
     with running_server(tmp_path, MODE) as app:
         app.draft(title="Old")
         app.draft(title="Young")
@@ -60,10 +60,10 @@ def test_no_story_is_old_before_the_pages_that_have_it_open_are_back(tmp_path: P
         connection.commit()
     with running_server(tmp_path, MODE, options=("--keep-days", "2")) as again:
         again.cookie = f"storygen_{again.port}={app.cookie.partition('=')[2]}"
-        page_until(again, {"Old", "Young"})
+        wait_for_titles(again, {"Old", "Young"})
 
 
-def page_until(app: AppServer, titles: set[str]) -> None:
+def wait_for_titles(app: AppServer, titles: set[str]) -> None:
     for _ in range(500):
         shown = {story["title"] for story in app.get("/api/stories")["stories"]}
         if shown == titles:
@@ -72,7 +72,7 @@ def page_until(app: AppServer, titles: set[str]) -> None:
     raise AssertionError(shown)
 
 
-def test_metrics_tell_of_the_database_and_the_engine(tmp_path: Path) -> None:
+def test_metrics_count_commits_drafts_and_runs(tmp_path: Path) -> None:
     with running_server(tmp_path, MODE) as app:
         draft = app.draft()
         before = metrics(app)
@@ -88,12 +88,12 @@ def test_metrics_tell_of_the_database_and_the_engine(tmp_path: Path) -> None:
     assert {"story_engine_up", "story_engine_restarts_total", "story_hub_lag_seconds_count"} <= after.keys()
 
 
-def test_metrics_count_what_the_engine_makes(tmp_path: Path) -> None:
+def test_metrics_count_the_tokens_of_the_engine(tmp_path: Path) -> None:
     with running_server(tmp_path, MODE) as app, app.page(app.draft()) as page:
         page.ask("start", limit=20)
         page.wait_for_state("paused")
         figures = metrics(app)
-    # The engine may go on by up to three tokens to finish a character.
+    # The engine may add up to three tokens to finish a character.
     assert figures["story_engine_tokens_total"] == figures["story_generation_tokens_total"]
     assert 20 <= figures["story_engine_tokens_total"] <= 23
 
@@ -103,7 +103,7 @@ def metrics(app: AppServer) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
 
-def test_the_log_has_one_object_a_line_and_no_word_of_a_story(tmp_path: Path) -> None:
+def test_the_log_has_one_object_per_line_and_no_story_text(tmp_path: Path) -> None:
     log = tmp_path / "log"
     options = ("--log-format", "json", "--log-level", "debug")
     with running_server(tmp_path / "data", MODE, log=log, options=options) as app:
@@ -116,7 +116,7 @@ def test_the_log_has_one_object_a_line_and_no_word_of_a_story(tmp_path: Path) ->
             page.send(f'42/story,99["Zanzibar",{{"draft":"{draft}"}}]')
             assert not page.ack(99)["ok"]
             page.send("nonsense Zanzibar")
-            assert page.is_hung_up(), "that is no packet at all"
+            assert page.is_hung_up(), "a message that is not a packet ends the connection"
         app.get(f"/api/drafts/{draft}/export?format=Zanzibar")
         ask(app.port, "POST", "/api/stories", '{"mode": "Zanzibar"}', Cookie=app.cookie)
         app.engine().kill()

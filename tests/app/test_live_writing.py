@@ -1,4 +1,4 @@
-"""The real server, the real engine process with the fake model, real sockets: people type while it writes."""
+"""Live writing: real server, real engine process with a fake model, real sockets; people type while it writes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import threading
 import pytest
 
 from stories.text.utf16 import to_units
-from tests.app.live_page import LivePage, Refusal, ask
+from tests.app.live_page import LivePage, Refusal
 from tests.app.server import AppServer
+from tests.web.raw_page import ask
 
 pytestmark = pytest.mark.app
 GREEDY = {"temperature": 0}
 
 
-def test_text_arrives_and_an_edit_stands(app: AppServer) -> None:
+def test_an_edit_stays_while_the_model_goes_on_writing(app: AppServer) -> None:
     draft = app.draft()
     with app.page(draft) as page:
         page.ask("start")
@@ -30,6 +31,7 @@ def test_text_arrives_and_an_edit_stands(app: AppServer) -> None:
 
 
 def write_20(page: LivePage) -> str:
+    """Let the model write 20 tokens and return them."""
     before = len(page.text)
     page.states.clear()
     page.ask("start", limit=20)
@@ -37,7 +39,7 @@ def write_20(page: LivePage) -> str:
     return page.text[before:]
 
 
-def test_what_follows_an_edit_comes_from_the_edited_page(app: AppServer) -> None:
+def test_the_model_continues_from_the_edited_text(app: AppServer) -> None:
     drafts = [app.draft(sampling=GREEDY) for _ in range(3)]
     pages = [app.page(draft) for draft in drafts]
     first = [write_20(page) for page in pages]
@@ -48,8 +50,8 @@ def test_what_follows_an_edit_comes_from_the_edited_page(app: AppServer) -> None
     second = [write_20(page) for page in pages]
     for page in pages:
         page.close()
-    assert second[0] == second[1], "the same page is gone on with in the same way"
-    assert second[0] != second[2], "another page in another way"
+    assert second[0] == second[1], "equal texts are continued alike"
+    assert second[0] != second[2], "another text is continued differently"
 
 
 def test_premise_model_and_settings_take_effect_and_survive(app: AppServer) -> None:
@@ -71,7 +73,7 @@ def test_premise_model_and_settings_take_effect_and_survive(app: AppServer) -> N
         assert page.ask("configure", model="Fake instant")["model"] == "Fake instant"
 
 
-def test_rewind_and_retry_keep_what_they_remove(app: AppServer) -> None:
+def test_rewind_and_retry_keep_the_removed_text_as_a_draft(app: AppServer) -> None:
     draft = app.draft()
     with app.page(draft) as page:
         write_20(page)
@@ -90,7 +92,7 @@ def test_rewind_and_retry_keep_what_they_remove(app: AppServer) -> None:
     assert siblings[answer["kept"]]["parent"] == draft
 
 
-def test_a_fork_begins_where_its_parent_was(app: AppServer) -> None:
+def test_a_fork_begins_with_its_parents_text_at_that_revision(app: AppServer) -> None:
     draft = app.draft()
     with app.page(draft) as page:
         write_20(page)
@@ -106,7 +108,7 @@ def test_a_fork_begins_where_its_parent_was(app: AppServer) -> None:
     assert (beyond.status, beyond.json["error"]["code"]) == (400, "invalid")
 
 
-def test_a_deleted_draft_is_gone_for_those_who_have_it_open(app: AppServer) -> None:
+def test_a_deleted_draft_is_unknown_to_the_pages_that_have_it_open(app: AppServer) -> None:
     draft = app.draft()
     with app.page(draft) as writer, app.page(draft) as other:
         writer.ask("start")
@@ -114,22 +116,22 @@ def test_a_deleted_draft_is_gone_for_those_who_have_it_open(app: AppServer) -> N
         gone = threading.Event()
         answers: list[str] = []
 
-        def insist() -> None:
+        def keep_asking() -> None:
             while not gone.is_set():
                 for event, body in (("seen", {"revision": 0}), ("hold", {"composing": False}), ("pause", {})):
                     answers.append(other.try_to(event, **body).get("error", {}).get("code", "ok"))
 
-        insisting = threading.Thread(target=insist)
-        insisting.start()
+        asking = threading.Thread(target=keep_asking)
+        asking.start()
         assert ask(app.port, "DELETE", f"/api/drafts/{draft}", Cookie=app.cookie).status == 204
         for event in ("open", "start", "pause"):
             assert writer.try_to(event)["error"]["code"] == "unknown_draft"
         gone.set()
-        insisting.join()
+        asking.join()
         assert set(answers) <= {"ok", "unknown_draft"}
 
 
-def test_alternatives_hold_the_present_word(app: AppServer) -> None:
+def test_alternatives_include_the_present_word(app: AppServer) -> None:
     draft = app.draft()
     with app.page(draft) as page:
         write_20(page)
@@ -143,7 +145,7 @@ def test_alternatives_hold_the_present_word(app: AppServer) -> None:
         assert probabilities == sorted(probabilities, reverse=True)
 
 
-def test_another_persons_draft_does_not_exist(app: AppServer) -> None:
+def test_the_draft_of_another_person_is_unknown(app: AppServer) -> None:
     draft = app.draft()
     stranger = AppServer(app.port, app.data, app.process)
     assert stranger.cookie != app.cookie
@@ -154,7 +156,7 @@ def test_another_persons_draft_does_not_exist(app: AppServer) -> None:
     assert ask(app.port, "GET", f"/api/drafts/{draft}/export", Cookie=stranger.cookie).status == 404
 
 
-def test_a_story_goes_out_and_comes_back(app: AppServer) -> None:
+def test_an_exported_story_is_imported_unchanged(app: AppServer) -> None:
     draft = app.draft(prompt="Once 😀 upon", title="A title: with/odd characters")
     with app.page(draft) as page:
         write_20(page)
@@ -170,7 +172,7 @@ def test_a_story_goes_out_and_comes_back(app: AppServer) -> None:
 
 
 @pytest.mark.slow
-def test_two_tabs_with_lag_and_the_model_agree(app: AppServer) -> None:
+def test_two_delayed_tabs_and_the_model_converge(app: AppServer) -> None:
     draft = app.draft()
     rng = random.Random(7)
     pause = threading.Event()

@@ -1,4 +1,4 @@
-"""One server for the tests of this folder that do it no harm, in eventlet's mode, which is the default."""
+"""Fixtures: one server for the tests that do not stop or break it, in eventlet mode, which is the default."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A bad network: a TCP relay on loopback that delays, slices, starves, swallows and breaks what passes through it.
+"""FaultProxy: a TCP relay on loopback that behaves like a bad network.
 
-Owns the faults and the moment they strike. Knows nothing of what it carries. Runs on a loop and thread of its own,
-with nothing but the standard library.
+Owns the faults and when they begin and end. Knows nothing of the data it carries. Runs an event loop on its own
+thread and needs only the standard library.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 
 UP, DOWN = "up", "down"
-WAYS = (UP, DOWN)
+BOTH_WAYS = (UP, DOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`stalls`: nothing passes these ways, and nothing is lost. `swallows`: what goes these ways is lost without a
-    sign. `cuts`: connections break in the middle of what goes these ways, after up to `cut_within` bytes, with a
-    reset or in order. Seconds and bytes a second."""
+    """A kind of bad network, in seconds and bytes per second.
+
+    In the directions of `stalls`, data waits and none is lost. In the directions of `swallows`, data is lost silently.
+    In the directions of `cuts`, a connection breaks after up to `cut_within` bytes of the next data, by a reset if
+    `resets` is set and in order otherwise. `refuses` breaks new connections at once.
+    """
 
     latency: float = 0.0
     jitter: float = 0.0
@@ -38,8 +41,8 @@ class Fault:
 
 
 NO_FAULT = Fault()
-BLACK_HOLE = Fault(stalls=WAYS)
-REFUSED = Fault(cuts=WAYS, cut_within=1, refuses=True)
+BLACK_HOLE = Fault(stalls=BOTH_WAYS)
+REFUSED = Fault(cuts=BOTH_WAYS, cut_within=1, refuses=True)
 
 FAULTS = {
     "latency 50 ms": Fault(latency=0.05),
@@ -49,7 +52,7 @@ FAULTS = {
     "slices of 3 bytes": Fault(slice_bytes=3),
     "cut mid-frame going up": Fault(cuts=(UP,)),
     "cut mid-frame coming down": Fault(cuts=(DOWN,)),
-    "reset mid-frame": Fault(cuts=WAYS, resets=True),
+    "reset mid-frame": Fault(cuts=BOTH_WAYS, resets=True),
     "black hole": BLACK_HOLE,
     "half-open: the server hears nothing": Fault(swallows=(UP,)),
     "half-open: the page hears nothing": Fault(swallows=(DOWN,)),
@@ -58,7 +61,7 @@ FAULTS = {
 
 
 class FaultProxy:
-    """Relays `port` to `target`, which may be told later. `strike` and `cut` harm every connection, `heal` ends it."""
+    """Relays connections from its `port` to the port `target`, with the current fault on all of them."""
 
     def __init__(self, target: int, seed: str) -> None:
         self.target, self._random = target, random.Random(seed)
@@ -80,15 +83,16 @@ class FaultProxy:
         self._loop.close()
 
     def strike(self, fault: Fault) -> None:
+        """Begin a fault."""
         self.fault = fault
 
     def heal(self) -> None:
-        """The network is good again. Connections that lost bytes break, as TCP's would."""
+        """End the fault. Connections that lost bytes break, as TCP connections do."""
         self.fault = NO_FAULT
         self._loop.call_soon_threadsafe(self._reset_torn)
 
     def cut(self) -> None:
-        """Breaks every connection now and lets none through, until healed."""
+        """Break every connection now and refuse new ones until `heal`."""
         self.fault = REFUSED
         self._loop.call_soon_threadsafe(self._reset_all)
 
@@ -134,19 +138,20 @@ class FaultProxy:
 
 
 class _Link:
-    """One connection through the proxy: both directions, each in order."""
+    """One connection through the proxy, with both directions, each in order."""
 
-    def __init__(self, proxy: FaultProxy, chance: random.Random, *writers: asyncio.StreamWriter) -> None:
-        self._proxy, self._random, self._writers = proxy, chance, writers
+    def __init__(self, proxy: FaultProxy, randomness: random.Random, *writers: asyncio.StreamWriter) -> None:
+        self._proxy, self._random, self._writers = proxy, randomness, writers
         self.is_torn = False
 
     def end(self, resets: bool) -> None:
         for writer in self._writers:
             _end(writer, resets)
 
-    async def carry(self, way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def carry(self, direction: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Relay one direction until a side closes it or the fault cuts it."""
         arriving: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        delivering = asyncio.create_task(self._deliver(way, arriving, writer))
+        delivering = asyncio.create_task(self._deliver(direction, arriving, writer))
         clock = asyncio.get_running_loop()
         last = 0.0
         try:
@@ -161,19 +166,21 @@ class _Link:
         finally:
             delivering.cancel()
 
-    async def _deliver(self, way: str, arriving: asyncio.Queue[tuple[float, bytes]], to: asyncio.StreamWriter) -> None:
+    async def _deliver(
+        self, direction: str, arriving: asyncio.Queue[tuple[float, bytes]], to: asyncio.StreamWriter
+    ) -> None:
         clock = asyncio.get_running_loop()
         while True:
             due, data = await arriving.get()
             await asyncio.sleep(max(0.0, due - clock.time()))
-            while way in self._proxy.fault.stalls:
+            while direction in self._proxy.fault.stalls:
                 await asyncio.sleep(0.02)
             fault = self._proxy.fault
             if not data:
                 return
-            if way in fault.swallows:
+            if direction in fault.swallows:
                 self.is_torn = True
-            elif way in fault.cuts:
+            elif direction in fault.cuts:
                 to.write(data[: self._random.randrange(min(len(data), fault.cut_within))])
                 self.end(fault.resets)
                 return
@@ -191,7 +198,7 @@ async def _write(to: asyncio.StreamWriter, data: bytes, fault: Fault) -> None:
 
 
 def _end(writer: asyncio.StreamWriter, resets: bool) -> None:
-    if resets and not writer.is_closing():  # a socket that is closed without lingering says RST
+    if resets and not writer.is_closing():  # a socket that is closed without lingering sends RST
         raw = writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.close()

@@ -1,4 +1,4 @@
-"""What a run of the rig found, as one line of JSON: docs/reliability.md quotes such lines."""
+"""Figures: the results of a run of the rig as one line of JSON, which docs/reliability.md quotes."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ import psutil
 
 from tests.web.raw_page import ask
 
-_PARTS = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
 def share(count: int) -> int:
-    """As much of a long test's count as STORYGEN_TEST_SHARE asks for, from 0 to 1; all of it without."""
+    """The part of a long test's `count` to run: STORYGEN_TEST_SHARE, from 0 to 1, of it, or all of it."""
     return max(1, round(count * float(os.environ.get("STORYGEN_TEST_SHARE", "1"))))
 
 
 def new_seed() -> int:
+    """A random seed, which the test prints so that its run can be repeated."""
     return secrets.randbits(32)
 
 
 def show(test: str, seed: int, **figures: Any) -> None:
-    """Prints the line. pytest shows it where a test failed, or with -s."""
+    """Print the line of a test. pytest shows it if the test fails, or with -s."""
     date = datetime.now(timezone.utc).date().isoformat()
     print("\n" + json.dumps({"test": test, "date": date, "seed": seed, **figures}, ensure_ascii=False))  # noqa: T201
 
 
 class Stolen:
-    """How much of this machine's processor time its host gives to others: what has to be known of times that are
-    measured on it."""
+    """The processor time that the host takes from this machine, by which measured times have to be judged."""
 
     def __init__(self) -> None:
         self._begin = self._seconds()
 
     def share(self) -> float:
-        """Since this was made; 0 where nobody can tell."""
-        stolen, every = (now - before for now, before in zip(self._seconds(), self._begin, strict=True))
-        return round(stolen / every, 3) if every else 0.0
+        """The stolen share since this object was made, or 0 if the system does not count it."""
+        stolen, total = (now - before for now, before in zip(self._seconds(), self._begin, strict=True))
+        return round(stolen / total, 3) if total else 0.0
 
     def _seconds(self) -> tuple[float, float]:
         times = psutil.cpu_times()
@@ -50,33 +50,33 @@ class Stolen:
 
 
 def hub_lag(port: int) -> dict[str, float]:
-    """Milliseconds by which a server's loop was late at most."""
+    """Upper bounds of the lag of a server's event loop, in milliseconds."""
     return _bounds(port, "story_hub_lag_seconds", "")
 
 
 def edit_answers(port: int) -> dict[str, float]:
-    """Milliseconds from an edit's arrival at a server to its answer, at most."""
+    """Upper bounds of the time from an edit's arrival at a server to its answer, in milliseconds."""
     return _bounds(port, "story_event_answer_seconds", 'event="edit",')
 
 
 def _bounds(port: int, histogram: str, labels: str) -> dict[str, float]:
-    """Of each part of what was observed, the upper end of the bucket it lies in."""
+    """The upper end of the histogram bucket that contains each of the quantiles `_QUANTILES`."""
     text = ask(port, "GET", "/metrics").body.decode()
     found = re.findall(rf'{histogram}_bucket{{{labels}le="([^"]+)"}} (\S+)', text)
     buckets = [(float(at), float(count)) for at, count in found]
     total = buckets[-1][1] if buckets else 0
     return {
-        name: next(at for at, count in buckets if count >= part * total) * 1000
-        for name, part in _PARTS.items()
+        name: next(at for at, count in buckets if count >= quantile * total) * 1000
+        for name, quantile in _QUANTILES.items()
         if total
     }
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:
-    """Median, 95th percentile and the longest, in milliseconds."""
+    """Median, 95th and 99th percentile and maximum, in milliseconds."""
     ordered = sorted(seconds)
     return (
-        {name: round(ordered[int(part * (len(ordered) - 1))] * 1000, 1) for name, part in _PARTS.items()}
+        {name: round(ordered[int(quantile * (len(ordered) - 1))] * 1000, 1) for name, quantile in _QUANTILES.items()}
         if ordered
         else {}
     )

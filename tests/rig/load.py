@@ -1,10 +1,10 @@
-"""Many people at once: pages that watch, and pages that edit while a model writes. Run as a module, with eventlet.
+"""Load: a crowd of pages that edit or watch while a model writes. Runs as a module, with eventlet.
 
-Prints one line of JSON: what was lost, what diverged, how long the answers to edits took. Its own process, so that
-what it computes does not hold up the server's loop.
+Prints one line of JSON with the lost letters, the divergent pages and the answer times of edits. Runs as a process of
+its own, so that its work does not delay the server's event loop.
 """
 
-# ruff: noqa: E402  # what eventlet patches must be patched before it is imported
+# ruff: noqa: E402  # eventlet must patch modules before they are imported
 from __future__ import annotations
 
 import eventlet  # type: ignore[import-untyped]
@@ -28,7 +28,7 @@ LETTER = 0x4E00
 
 
 class TimedPage(LivePage):
-    """Measures how long the answers to edits take."""
+    """A page that measures the answer times of its edits."""
 
     def __init__(self, port: int, cookie: str, draft: str) -> None:
         self.ack_seconds: list[float] = []
@@ -43,57 +43,62 @@ class TimedPage(LivePage):
 
 
 class Onlooker(LivePage):
-    """A further tab in which nobody types: it follows what came only when texts are compared, since two hundred pages
-    that do so at once leave the server too little of the cores."""
+    """Another tab of a person, without typing.
+
+    It keeps updates and applies them only when texts are compared, since two hundred pages that apply every update
+    leave the server too little processor time.
+    """
 
     def __init__(self, port: int, cookie: str, draft: str) -> None:
-        self._came: list[str] = []
+        self._kept: list[str] = []
         super().__init__(port, cookie, draft)
 
     def _read(self) -> None:
-        """All frames that came at once: a call of the library for each takes longer than what it is called for."""
-        held = bytearray()
+        """Read all arrived frames at once, since a call of the WebSocket library for each costs more than the frame."""
+        buffer = bytearray()
         with suppress(OSError):
-            while came := self._tcp.recv(65536):
-                held += came
-                for message in _take_messages(held):
+            while data := self._tcp.recv(65536):
+                buffer += data
+                for message in _take_messages(buffer):
                     self._in.put(message)
 
     def _receive(self, message: str) -> None:
         if message.startswith('42/story,["updates"'):
-            self._came.append(message)
+            self._kept.append(message)
         elif not message.startswith('42/story,["state"'):
             super()._receive(message)
 
     def reached(self) -> int:
-        if not self._came:
+        if not self._kept:
             return self.revision
-        body = _body(self._came[-1])
+        body = _body(self._kept[-1])
         return int(body["revision"]) + len(body["updates"])
 
     def catch_up(self, revision: int) -> None:
-        """Waits until all has come up to there."""
+        """Wait for the updates up to `revision` and apply all that have arrived."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.reached() < revision:
-            assert time.monotonic() < deadline, f"only revision {self.reached()} of {revision} has come"
+            assert time.monotonic() < deadline, f"only revision {self.reached()} of {revision} has arrived"
             time.sleep(0.05)
         with self._changed:
-            for message in self._came:
+            for message in self._kept:
                 self._follow(_body(message))
-            self._came.clear()
+            self._kept.clear()
 
 
 @dataclass
 class Crowd:
+    """The pages of a load test, and the letters typed in each draft."""
+
     port: int
-    chance: random.Random
+    randomness: random.Random
     pages: list[TimedPage] = field(default_factory=list)
     onlookers: list[Onlooker] = field(default_factory=list)
     late_seconds: list[float] = field(default_factory=list)
     typed: dict[str, list[str]] = field(default_factory=dict)
 
     def gather(self, connected: int, writing: int, stack: ExitStack) -> None:
-        """`writing` people, each with a draft; the rest of the `connected` pages are further tabs of theirs."""
+        """Open `connected` pages: one for each of the `writing` people and their drafts, the others as further tabs."""
         drafts: list[tuple[str, str]] = []
         for number in range(connected):
             if len(drafts) < writing:
@@ -109,32 +114,33 @@ class Crowd:
                 stack.enter_context(self.onlookers[-1])
 
     def write(self, seconds: float) -> None:
+        """Type in all drafts while models write."""
         for page in self.pages:
             page.ask("start")
         for page in self.pages:
             page.wait_for_words(1)
         until = time.monotonic() + seconds
         tasks = [eventlet.spawn(self._type, page, until) for page in self.pages]
-        tasks.append(eventlet.spawn(self._probe, until))
+        tasks.append(eventlet.spawn(self._measure_lag, until))
         for task in tasks:
             task.wait()
 
-    def _probe(self, until: float) -> None:
-        """How late this crowd itself is: so much of every answer's time at least may be its own."""
+    def _measure_lag(self, until: float) -> None:
+        """Measure how late this process itself is. That much of an answer time may be its own."""
         while (begin := time.monotonic()) < until:
             time.sleep(0.05)
             self.late_seconds.append(time.monotonic() - begin - 0.05)
 
     def _type(self, page: TimedPage, until: float) -> None:
-        """About one edit a second."""
+        """Type one letter about once per second."""
         while time.monotonic() < until:
-            time.sleep(0.5 + self.chance.random())
+            time.sleep(0.5 + self.randomness.random())
             letter = chr(LETTER + len(self.typed[page.draft]))
-            page.type(letter, at=self.chance.choice([None, self.chance.randrange(len(page.text) + 1)]))
+            page.type(letter, at=self.randomness.choice([None, self.randomness.randrange(len(page.text) + 1)]))
             self.typed[page.draft].append(letter)
 
     def compare(self) -> tuple[int, int]:
-        """How many letters are lost or doubled, and how many pages differ from their draft's writer."""
+        """Return the number of lost or doubled letters, and of pages that differ from their draft's writer."""
         lost = divergent = 0
         texts: dict[str, str] = {}
         reached: dict[str, int] = {}
@@ -151,20 +157,23 @@ class Crowd:
         return lost, divergent
 
 
-def _take_messages(held: bytearray) -> Iterator[str]:
-    """Takes the whole frames off what a WebSocket server sent: none is fragmented or masked, and few are not text."""
+def _take_messages(buffer: bytearray) -> Iterator[str]:
+    """Remove the complete frames of a WebSocket server from `buffer` and yield the text frames.
+
+    The frames must not be fragmented or masked.
+    """
     at = 0
-    while len(held) - at >= 2:
-        start, size = at + 2, held[at + 1]
+    while len(buffer) - at >= 2:
+        start, size = at + 2, buffer[at + 1]
         if size >= 126:
             start += 2 if size == 126 else 8
-            size = int.from_bytes(held[at + 2 : start], "big")
-        if len(held) < start + size:
+            size = int.from_bytes(buffer[at + 2 : start], "big")
+        if len(buffer) < start + size:
             break
-        if held[at] == 0x81:
-            yield held[start : start + size].decode()
+        if buffer[at] == 0x81:
+            yield buffer[start : start + size].decode()
         at = start + size
-    del held[:at]
+    del buffer[:at]
 
 
 def _follow_to(page: LivePage, revision: int) -> None:
@@ -172,12 +181,13 @@ def _follow_to(page: LivePage, revision: int) -> None:
 
 
 def _body(message: str) -> Json:
-    """What an event carries."""
+    """The body of an event."""
     body: Json = json.loads(message.removeprefix("42/story,"))[1]
     return body
 
 
 def main(port: int, connected: int, writing: int, seconds: float, seed: int) -> None:
+    """Run a crowd against the server at `port` and print its figures."""
     crowd = Crowd(port, random.Random(seed))
     with ExitStack() as stack:
         crowd.gather(connected, writing, stack)

@@ -1,4 +1,4 @@
-"""The real nginx with the configuration that deploy/ offers, on ports and with a certificate of the test's own."""
+"""nginx: the real program with the configuration of deploy/, on free ports and with a certificate made for the test."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ http {{
 
 
 def find() -> str | None:
-    """nginx on this system, or where run_tests.sh puts one."""
+    """The path of nginx on this system or in the folder of run_tests.sh, or None."""
     places = [None, "/usr/sbin", str(ROOT / ".test-tools" / "nginx" / "usr" / "sbin")]
     return next((found for place in places if (found := shutil.which("nginx", path=place))), None)
 
 
 @dataclass(frozen=True)
 class Proxy:
+    """A running nginx with its ports for HTTPS and for plain HTTP."""
+
     program: str
     folder: Path
     port: int
     plain_port: int
 
     def reload(self) -> None:
-        """New workers take over; those of before go when their last connection ends."""
+        """Reload the configuration. Old workers end with their last connection."""
         subprocess.run([*_command(self.program, self.folder), "-s", "reload"], check=True, capture_output=True)
 
 
@@ -50,6 +52,7 @@ def _command(program: str, folder: Path) -> list[str]:
 
 @contextmanager
 def running_nginx(program: str, folder: Path, server_port: int) -> Iterator[Proxy]:
+    """Run nginx in front of the server at `server_port` until the block ends."""
     port, plain_port = _free_ports()
     _make_certificate(folder)
     site = SITE if _has_ipv6() else "\n".join(line for line in SITE.splitlines() if "[::]" not in line)

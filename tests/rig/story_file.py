@@ -1,4 +1,4 @@
-"""What a killed server left on disk, read beside it: by SQLite and the store alone, from a copy."""
+"""Story file: the database of a killed server, read from a copy by SQLite and the store alone."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from stories.storage.store import Store
 from stories.text.utf16 import to_units
 
-_PARTS = ("", "-wal")  # the third file is an index that SQLite makes anew
+_PARTS = ("", "-wal")  # SQLite rebuilds the third file, an index
 
 
 @contextmanager
-def left_behind(data: Path) -> Iterator[Store]:
-    """The store as it stands in `data`, of which nobody may write now; checked for integrity."""
+def stored_stories(data: Path) -> Iterator[Store]:
+    """Open a copy of the store in `data` after an integrity check. No process may be writing to `data`."""
     with tempfile.TemporaryDirectory() as folder:
         for part in _PARTS:
             if (source := data / f"stories.db{part}").exists():
@@ -30,7 +30,7 @@ def left_behind(data: Path) -> Iterator[Store]:
 
 
 def assert_gapless(store: Store, draft: str) -> int:
-    """Every revision is there once, and they lead to the text. Returns the last."""
+    """Assert that each revision exists once and that all together lead to the text. Return the last revision."""
     loaded = store.load(draft)
     assert [row.revision for row in store.history(draft)] == list(range(1, loaded.revision + 1))
     text, _ = store.text_at(draft, 0)
@@ -40,7 +40,7 @@ def assert_gapless(store: Store, draft: str) -> int:
     return loaded.revision
 
 
-def lacks(store: Store, draft: str, letters: str) -> str:
-    """Those of `letters` that are not in the draft's text."""
+def missing_letters(store: Store, draft: str, letters: str) -> str:
+    """The letters that are not in the draft's text."""
     text = store.load(draft).text
     return "".join(letter for letter in letters if to_units(letter) not in text)

@@ -1,7 +1,8 @@
-"""A page that never gives up: it connects again, says which revision it has, and sends again what is unconfirmed.
+"""StubbornPage: a page that never gives up, for bad networks and killed servers.
 
-Owns what docs/protocol.md asks of a client on a bad network, on one thread. A reply that does not come in time counts
-as a dead connection. `is_saved` is what the page would tell a person.
+Owns the client's half of docs/protocol.md on a bad network, on one thread: it reconnects, tells the server its
+revision and sends unconfirmed edits again. An answer that is late counts as a dead connection. Knows nothing of the
+server's code.
 """
 
 from __future__ import annotations
@@ -18,21 +19,23 @@ import websocket
 from stories.text.utf16 import to_units
 from tests.app.page_text import Json, PageText
 
-ANSWER_SECONDS = 6.0  # more than there and back on the slowest network of the rig
-SILENCE_SECONDS = 26.0  # the server pings every 10 and hangs up after 15
+ANSWER_SECONDS = 6.0  # longer than a round trip on the slowest network of the rig
+SILENCE_SECONDS = 26.0  # the server pings every 10 seconds and hangs up after 15
 RETRY_SECONDS = 0.05
 PATIENCE_SECONDS = 90.0
-LATER = ("storage", "busy", "rate_limited")
-PUSH_UPDATES = 200  # as the page has it
+RETRIED_CODES = ("storage", "busy", "rate_limited")
+PUSH_UPDATES = 200  # as the page in the browser does
 
 
 class _Broken(Exception):
-    """This connection is of no use any more."""
+    """This connection is dead or of no more use."""
 
 
 class StubbornPage(PageText):
-    """`address` is where to connect to, such as `ws://127.0.0.1:5000`; `origin` is what the server calls itself.
-    `options` go to websocket-client."""
+    """A page with `draft` open at `address`, such as `ws://127.0.0.1:5000`.
+
+    `origin` is the server's own origin. `options` are passed to websocket-client.
+    """
 
     def __init__(self, address: str, cookie: str, draft: str, origin: str, **options: Any) -> None:
         super().__init__(draft)
@@ -58,35 +61,38 @@ class StubbornPage(PageText):
 
     @property
     def is_saved(self) -> bool:
+        """Whether the page shows *Saved*."""
         return not self.unconfirmed
 
     def confirmed(self, letters: str) -> str:
-        """Those of `letters`, typed here, that the stream has brought back."""
+        """The letters of `letters`, typed on this page, that are confirmed."""
         with self._changed:
             waiting = {
                 letter for update in self.unconfirmed for *_, text in update.changes.iter_changes() for letter in text
             }
             return "".join(letter for letter in letters if letter not in waiting)
 
-    def wait_until(self, what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_until(self, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until `condition` holds. It is checked whenever something has changed."""
         with self._changed:
-            came = self._changed.wait_for(lambda: self._failure or what(), seconds)
+            holds = self._changed.wait_for(lambda: self._failure or condition(), seconds)
             if self._failure:
-                raise AssertionError("the page broke") from self._failure
-            assert came, f"waited in vain at revision {self.revision}, {len(self.unconfirmed)} unconfirmed"
+                raise AssertionError("the page failed") from self._failure
+            assert holds, f"timed out at revision {self.revision}, {len(self.unconfirmed)} unconfirmed"
 
     def settle(self) -> None:
+        """Wait until every edit of this page is confirmed."""
         self.wait_until(lambda: self.is_saved)
 
-    # --- one thread from here on ---
+    # --- the page's thread ---
 
     def _live(self) -> None:
         while not self._closed.wait(RETRY_SECONDS):
             try:
-                _Conversation(self).hold(self._closed)
+                _Conversation(self).run(self._closed)
             except (_Broken, OSError, websocket.WebSocketException):
                 continue
-            except Exception as error:  # noqa: BLE001 -- whoever waits for this page shall see it
+            except Exception as error:  # noqa: BLE001 -- shown to the test, which waits for this page
                 with self._changed:
                     self._failure = error
                     self._changed.notify_all()
@@ -97,7 +103,7 @@ class StubbornPage(PageText):
             if "updates" in answer:
                 self._follow({"revision": answer["revision"] - len(answer["updates"]), "updates": answer["updates"]})
             else:
-                assert not self._is_open, "the log reaches back to what this page has"
+                assert not self._is_open, "a page that has the draft open gets updates, since it is not far behind"
                 self.text, self.revision = to_units(answer["text"]), answer["revision"]
             self._is_open = True
             self._changed.notify_all()
@@ -121,20 +127,21 @@ class StubbornPage(PageText):
 
 
 class _Conversation:
-    """One connection: opens the draft, then pushes and listens until something breaks."""
+    """One connection, which opens the draft, then sends edits and listens until it breaks."""
 
     def __init__(self, page: StubbornPage) -> None:
         self._page = page
         self._socket = websocket.create_connection(
             f"{page._address}/socket.io/?EIO=4&transport=websocket", timeout=ANSWER_SECONDS, **page._options
         )
-        self._tcp: Any = self._socket.sock  # websocket-client lets go of it unclosed when the server hangs up
+        self._tcp: Any = self._socket.sock  # websocket-client drops it unclosed when the server hangs up
         self._number = 0
         self._pending: tuple[int, float] | None = None
         self._is_open = False
-        self._quiet_until = self._next_seen = 0.0
+        self._send_after = self._next_seen = 0.0
 
-    def hold(self, closed: threading.Event) -> None:
+    def run(self, closed: threading.Event) -> None:
+        """Talk until `closed` is set. Raises an error when the connection breaks."""
         try:
             self._page.connections += 1
             self._socket.send('40/story,{"protocol":1}')
@@ -146,7 +153,7 @@ class _Conversation:
                 with suppress(websocket.WebSocketTimeoutException):
                     self._receive(self._socket.recv())
                     heard = time.monotonic()
-                self._speak()
+                self._send_next()
                 if time.monotonic() - heard > SILENCE_SECONDS:
                     raise _Broken
         finally:
@@ -157,13 +164,13 @@ class _Conversation:
         self._pending = (self._number, time.monotonic())
         self._socket.send(f"42/story,{self._number}{json.dumps([event, body])}")
 
-    def _speak(self) -> None:
+    def _send_next(self) -> None:
         now = time.monotonic()
         if self._pending is not None:
             if now - self._pending[1] > ANSWER_SECONDS:
                 raise _Broken
             return
-        if now >= self._quiet_until and (push := self._page._next_push()) is not None:
+        if now >= self._send_after and (push := self._page._next_push()) is not None:
             self._ask("edit", push)
         elif now >= self._next_seen:
             self._next_seen = now + 0.25
@@ -191,11 +198,11 @@ class _Conversation:
         assert self._pending[0] == number
         asked, self._pending = self._pending[1], None
         if not answer["ok"] and answer["error"]["code"] == "behind":
-            raise _Broken  # opened again it has what came between, and rebases by itself
+            raise _Broken  # opening again gives it the missing updates, over which it rebases itself
         if not answer["ok"]:
-            assert answer["error"]["code"] in LATER, answer
+            assert answer["error"]["code"] in RETRIED_CODES, answer
             self._page._refused(answer["error"])
-            self._quiet_until = time.monotonic() + 0.2
+            self._send_after = time.monotonic() + 0.2
             if not self._is_open:
                 raise _Broken
         elif not self._is_open:

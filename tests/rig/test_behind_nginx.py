@@ -1,4 +1,4 @@
-"""Behind the real nginx: people write on while it reloads and while the server behind it is stopped and started."""
+"""Behind nginx: a person goes on writing while nginx reloads and while the server behind it restarts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.app.server import AppServer, running_server
 from tests.rig.figures import new_seed
 from tests.rig.nginx import NAME, Proxy, find, running_nginx
 from tests.rig.stubborn_page import StubbornPage
-from tests.rig.test_kills import Typist, wait_for
+from tests.rig.typist import FIRST_LETTER, Typist, wait_for
 from tests.web.raw_page import Reply
 
 pytestmark = [
@@ -25,8 +25,7 @@ pytestmark = [
 
 ORIGIN = f"https://{NAME}"
 OPTIONS = ("--threads", "1", "--behind-proxy", "--public-origin", ORIGIN)
-FIRST_LETTER = 0x4E00
-TRUST = ssl._create_unverified_context()  # the certificate is the test's own
+TRUST = ssl._create_unverified_context()  # the test made the certificate itself
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def nginx_folder(tmp_path: Path) -> Path:
     return tmp_path / "nginx"
 
 
-def behind(folder: Path, port: int = 0) -> AbstractContextManager[AppServer]:
+def server_behind_proxy(folder: Path, port: int = 0) -> AbstractContextManager[AppServer]:
     return running_server(folder / "data", "eventlet", fakes="paced-30", options=OPTIONS, port=port)
 
 
@@ -51,8 +50,8 @@ def ask(proxy: Proxy, path: str, method: str = "GET", name: str = NAME, **header
         return Reply(response.status, dict(response.getheaders()), response.read())
 
 
-def test_what_comes_through_and_what_does_not(tmp_path: Path, nginx_folder: Path) -> None:
-    with behind(tmp_path) as app, running_nginx(str(find()), nginx_folder, app.port) as proxy:
+def test_pages_pass_with_their_headers_and_other_requests_are_refused(tmp_path: Path, nginx_folder: Path) -> None:
+    with server_behind_proxy(tmp_path) as app, running_nginx(str(find()), nginx_folder, app.port) as proxy:
         page = ask(proxy, "/")
         assert page.status == 200
         assert page.headers["Strict-Transport-Security"]
@@ -60,7 +59,7 @@ def test_what_comes_through_and_what_does_not(tmp_path: Path, nginx_folder: Path
         assert {"Secure", "HttpOnly", "SameSite=Strict"} <= set(page.headers["Set-Cookie"].split("; "))
         assert ask(proxy, "/metrics").status == 404
         assert ask(proxy, "/api/stories", Origin="https://evil.example").status == 200, (
-            "reading is the browser's matter"
+            "the browser keeps a foreign page from reading the answer"
         )
         assert ask(proxy, "/api/stories", "POST", Origin="https://evil.example").status == 403
         with pytest.raises(ssl.SSLError):
@@ -71,12 +70,11 @@ def test_what_comes_through_and_what_does_not(tmp_path: Path, nginx_folder: Path
         plain.close()
 
 
-def test_a_writer_sees_a_pause_and_nothing_else(tmp_path: Path, nginx_folder: Path) -> None:
-    """While nginx is reloaded, and while the server is told to stop and started again."""
+def test_reloading_nginx_and_restarting_the_server_only_delay_a_writer(tmp_path: Path, nginx_folder: Path) -> None:
     seed = new_seed()
     options = {"host": NAME, "sslopt": {"cert_reqs": ssl.CERT_NONE, "server_hostname": NAME}}
     with ExitStack() as stack:
-        with behind(tmp_path) as app:
+        with server_behind_proxy(tmp_path) as app:
             proxy = stack.enter_context(running_nginx(str(find()), nginx_folder, app.port))
             draft = app.draft()
             page = StubbornPage(f"wss://127.0.0.1:{proxy.port}", app.cookie, draft, ORIGIN, **options)
@@ -87,11 +85,11 @@ def test_a_writer_sees_a_pause_and_nothing_else(tmp_path: Path, nginx_folder: Pa
             proxy.reload()
             wait_for(lambda: len(typist.typed) > 20)
             page.settle()
-            assert page.connections == 1, "a reload cuts nobody off"
+            assert page.connections == 1, "a reload disconnects no page"
         typed = len(typist.typed)
         wait_for(lambda: len(typist.typed) > typed + 5)
         assert not page.is_saved
-        with behind(tmp_path, app.port):
+        with server_behind_proxy(tmp_path, app.port):
             typist.stop()
             page.settle()
             with LivePage(app.port, app.cookie, draft) as fresh:

@@ -1,5 +1,7 @@
-"""The disk is full, or somebody else holds the database: nothing is acknowledged, the page is told, and it goes on by
-itself once the disk does."""
+"""Disk faults: on a full disk or a locked database no edit is acknowledged and the page is told.
+
+The page stores its edits by itself once the fault is over.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import pytest
 
 from stories.text.utf16 import to_units
 from tests.app.server import ROOT, running_server
-from tests.rig.story_file import assert_gapless, left_behind
+from tests.rig.story_file import assert_gapless, stored_stories
 from tests.rig.stubborn_page import StubbornPage
 from tests.web.raw_page import ask
 
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.app
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, of four megabytes."""
+    """A folder on a file system of its own with four megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True)
@@ -50,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def suffer(folder: Path, fault: Callable[[Path], AbstractContextManager[None]], sentence: str) -> None:
+def check_fault(folder: Path, fault: Callable[[Path], AbstractContextManager[None]], sentence: str) -> None:
     with running_server(folder, "eventlet", fakes="paced-30") as app:
         draft = app.draft()
         with StubbornPage(f"ws://127.0.0.1:{app.port}", app.cookie, draft, f"http://127.0.0.1:{app.port}") as page:
@@ -62,30 +64,30 @@ def suffer(folder: Path, fault: Callable[[Path], AbstractContextManager[None]], 
                 assert page.refusals[0]["code"] == "storage"
                 assert sentence in page.refusals[0]["message"]
                 assert not page.is_saved
-                assert "二" not in app.text(draft), "what is not on disk is shown to nobody"
+                assert "二" not in app.text(draft), "an edit that is not stored is shown to no page"
                 assert ask(app.port, "GET", "/livez").status == 200
                 assert app.get("/readyz") == {"state": "storage"}
             page.type("三")
             page.settle()
             assert all(app.text(draft).count(to_units(letter)) == 1 for letter in "一二三")
-    with left_behind(folder) as store:
+    with stored_stories(folder) as store:
         assert_gapless(store, draft)
 
 
-def test_a_full_disk(small_disk: Path) -> None:
-    suffer(small_disk, full, "The disk is full")
+def test_edits_wait_for_space_on_a_full_disk(small_disk: Path) -> None:
+    check_fault(small_disk, full, "The disk is full")
 
 
-def test_a_read_only_disk(small_disk: Path) -> None:
-    """A file system with files open for writing stays writable; one that is read-only at the start is said."""
+def test_a_server_does_not_start_on_a_read_only_disk(small_disk: Path) -> None:
+    """A file system with files open for writing cannot become read-only, so only the start is tested."""
     with running_server(small_disk, "eventlet"):
         pass
     subprocess.run(["mount", "-o", "remount,ro,size=4m", str(small_disk)], check=True)
     command = [sys.executable, "server.py", "--port", "0", "--no-browser", "--data", str(small_disk)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
-    assert "is its folder there and writable?" in ended.stderr
+    assert "Its folder must exist and be writable." in ended.stderr
 
 
-def test_a_database_that_another_program_holds(tmp_path: Path) -> None:
-    suffer(tmp_path, locked, "Another program is using the stories")
+def test_edits_wait_for_a_database_that_another_program_has_locked(tmp_path: Path) -> None:
+    check_fault(tmp_path, locked, "Another program is using the stories")

@@ -1,4 +1,4 @@
-"""Many people at once, and many who come and go: nothing is lost, and the server is afterwards as it was before."""
+"""Load: crowds lose no edit, and pages that connect and disconnect leave nothing on the server."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.app
 
 IDLE = 1000
 IDLE_BYTES = 150 * 2**20
-COMINGS = 10_000
-# By then Python's collector has looked through everything once: after more than six thousand (docs/experiments/0034).
+VISITS = 10_000
+# After this many connections Python's collector has examined everything once (docs/experiments/0034).
 WARM = 7_000
 
 
-def crowd(app: AppServer, connected: int, writing: int, seconds: float) -> None:
+def run_crowd(app: AppServer, connected: int, writing: int, seconds: float) -> None:
     seed = new_seed()
     figures = [connected, writing, seconds, seed]
     stolen = Stolen()
@@ -38,18 +38,18 @@ def crowd(app: AppServer, connected: int, writing: int, seconds: float) -> None:
     assert found["chunks"] > writing
 
 
-def test_a_few_write_and_many_watch(app: AppServer) -> None:
-    crowd(app, connected=12, writing=3, seconds=3)
+def test_three_people_write_while_nine_pages_watch(app: AppServer) -> None:
+    run_crowd(app, connected=12, writing=3, seconds=3)
 
 
 @pytest.mark.long
-def test_fifty_write_and_two_hundred_watch(tmp_path: Path) -> None:
+def test_fifty_people_write_with_two_hundred_pages_open(tmp_path: Path) -> None:
     with running_server(tmp_path, "eventlet", fakes="paced-10") as app:
-        crowd(app, connected=200, writing=50, seconds=share(600))
+        run_crowd(app, connected=200, writing=50, seconds=share(600))
 
 
-def held(app: AppServer) -> dict[str, int]:
-    """What a connection could leave behind."""
+def resources(app: AppServer) -> dict[str, int]:
+    """The resources that a connection could leave behind."""
     return {
         "descriptors": app.process.num_fds(),
         "threads": app.process.num_threads(),
@@ -63,7 +63,7 @@ def connections(app: AppServer) -> int:
     return int(float(text.partition("\nstory_ws_connections ")[2].partition("\n")[0]))
 
 
-def come_and_go(app: AppServer, times: int) -> None:
+def connect_and_leave(app: AppServer, times: int) -> None:
     draft = app.draft()
     for number in range(times):
         with RawPage(app.port, app.cookie) as page:
@@ -73,13 +73,13 @@ def come_and_go(app: AppServer, times: int) -> None:
 
 
 def assert_as_before(app: AppServer, times: int, warming: int, growth: float) -> None:
-    """And so much memory more at most, in MB."""
-    come_and_go(app, warming)  # the first ones fill caches
+    """Assert that connections leave nothing behind. Memory may grow by `growth` MB."""
+    connect_and_leave(app, warming)  # the first connections fill caches
     wait_until_gone(app)
-    before = held(app)
-    come_and_go(app, times)
+    before = resources(app)
+    connect_and_leave(app, times)
     wait_until_gone(app)
-    after = held(app)
+    after = resources(app)
     show("connections that come and go", 0, times=times, warming=warming, before=before, after=after)
     assert after["connections"] == 0
     assert after["descriptors"] <= before["descriptors"] + 3
@@ -88,29 +88,29 @@ def assert_as_before(app: AppServer, times: int, warming: int, growth: float) ->
 
 
 def wait_until_gone(app: AppServer) -> None:
-    """The server cuts a connection two seconds after its end."""
+    """Wait for the end of all connections, which the server drops two seconds after their last message."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and connections(app):
         time.sleep(0.1)
     time.sleep(3)
 
 
-def test_who_comes_and_goes_leaves_nothing_behind(app: AppServer) -> None:
+def test_a_hundred_visits_leave_nothing_behind(app: AppServer) -> None:
     assert_as_before(app, 100, warming=50, growth=10)
 
 
 @pytest.mark.long
-def test_ten_thousand_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
+def test_ten_thousand_visits_leave_nothing_behind(tmp_path: Path) -> None:
     with running_server(tmp_path, "eventlet", fakes="instant") as app:
-        come_and_go(app, 50)
-        at_first = held(app)["bytes"]
-        assert_as_before(app, share(COMINGS - WARM), warming=share(WARM), growth=2.5)
-        # What waits for the collector meanwhile.
-        assert held(app)["bytes"] - at_first < 20 * 2**20
+        connect_and_leave(app, 50)
+        at_first = resources(app)["bytes"]
+        assert_as_before(app, share(VISITS - WARM), warming=share(WARM), growth=2.5)
+        # This bounds the memory that waits for the collector.
+        assert resources(app)["bytes"] - at_first < 20 * 2**20
 
 
 @pytest.mark.long
-def test_a_thousand_idle_pages_are_cheap(tmp_path: Path) -> None:
+def test_a_thousand_idle_pages_use_little_memory(tmp_path: Path) -> None:
     with running_server(tmp_path, "eventlet", fakes="instant") as app:
         before = app.process.memory_info().rss
         cookies = [cookie_of(app.port) for _ in range(IDLE // 40)]

@@ -1,4 +1,4 @@
-"""Twelve bad networks, each in the middle of a person's sentence: pages converge, and nothing is lost or doubled."""
+"""Network faults: each of twelve begins while a person types; pages converge, and no letter is lost or doubled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.app
 
 LONG_RUNS = 50  # of each fault
 AT_ONCE = 6
-OWN, OTHERS = 0x4E00, 0x3400  # letters no model writes, each typed once
+OWN, OTHERS = 0x4E00, 0x3400  # letters that no model writes, each typed once
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Outcome:
 
 
 def converge(app: AppServer, name: str, seed: str) -> Outcome:
-    """One story: typing on both sides of a fault, with the model writing and a second page on a good network."""
-    chance, pause = random.Random(seed), threading.Event()
+    """Run one story: typing before, during and after a fault, with a model and a second page on a good network."""
+    randomness, pause = random.Random(seed), threading.Event()
     draft, origin = app.draft(model="Fake paced-10"), f"http://127.0.0.1:{app.port}"
     own, others = "", ""
     with (
@@ -42,16 +42,16 @@ def converge(app: AppServer, name: str, seed: str) -> Outcome:
         for step in range(14):
             if step == 4:
                 network.strike(FAULTS[name])
-            if chance.random() < 0.7:
+            if randomness.random() < 0.7:
                 own += chr(OWN + step)
-                page.type(own[-1], at=chance.choice([None, chance.randrange(len(page.text) + 1)]))
+                page.type(own[-1], at=randomness.choice([None, randomness.randrange(len(page.text) + 1)]))
             else:
                 others += chr(OTHERS + step)
-                other.type(others[-1], at=chance.randrange(len(other.text) + 1))
+                other.type(others[-1], at=randomness.randrange(len(other.text) + 1))
             if step % 4 == 3:
-                assert_saved_means_saved(app, page, own)
-            pause.wait(chance.random() * 0.2)
-        pause.wait(chance.random() * 2)
+                assert_saved_edits_are_stored(app, page, own)
+            pause.wait(randomness.random() * 0.2)
+        pause.wait(randomness.random() * 2)
         network.heal()
         healed = time.monotonic()
         page.settle()
@@ -65,22 +65,22 @@ def converge(app: AppServer, name: str, seed: str) -> Outcome:
         return Outcome(page.connections, healing)
 
 
-def assert_saved_means_saved(app: AppServer, page: StubbornPage, typed: str) -> None:
+def assert_saved_edits_are_stored(app: AppServer, page: StubbornPage, typed: str) -> None:
     if page.is_saved:
         stored = app.text(page.draft)
-        assert all(letter in stored for letter in typed), "the page says Saved, and the server lacks something"
+        assert all(letter in stored for letter in typed), "the page says Saved, but the server does not have all edits"
 
 
-def test_every_fault_is_survived(app: AppServer) -> None:
-    survive(app, 1)
+def test_pages_converge_after_every_fault(app: AppServer) -> None:
+    run_faults(app, 1)
 
 
 @pytest.mark.long
-def test_every_fault_is_survived_many_times(app: AppServer) -> None:
-    survive(app, share(LONG_RUNS))
+def test_pages_converge_after_every_fault_many_times(app: AppServer) -> None:
+    run_faults(app, share(LONG_RUNS))
 
 
-def survive(app: AppServer, runs: int) -> None:
+def run_faults(app: AppServer, runs: int) -> None:
     seed = new_seed()
     print(f"seed {seed}")  # noqa: T201  # shown when the test fails
     stories = [(name, f"{seed} {name} {run}") for run in range(runs) for name in FAULTS]
