@@ -17,15 +17,13 @@ from generator.library.history import History
 from generator.models.menu import Menu
 from stories.draft.state import DraftSettings, new_head
 from stories.errors import Refused, UnknownDraft
-from stories.files.story_file import DraftFile, StoryFile, file_name, read_file, to_json, to_markdown, to_text
+from stories.files.story_file import WRITERS, DraftFile, StoryFile, file_name, read_file
 from stories.limits import PROMPT_UNITS, STORY_DRAFTS, TITLE_CHARACTERS
 from stories.storage.records import DraftEntry, NewDraft, NewStory, StoredDraft, Story
 from stories.storage.store import Store
 from stories.text.span_list import SpanList
 from stories.text.update import USER
 from stories.text.utf16 import to_units
-
-MIMETYPES = {"txt": "text/plain", "md": "text/markdown", "json": "application/json"}
 
 
 class Library:
@@ -96,20 +94,15 @@ class Library:
         self._drafts.discard([draft], lambda: self._call(self._store.delete_draft, owner, draft))
 
     def export(self, owner: str, draft: str, wanted: str) -> tuple[bytes, str, str]:
-        """Return a file, its media type and its name. `txt` and `md` hold one draft, `json` the whole story."""
-        mimetype = MIMETYPES.get(wanted)
-        if mimetype is None:
-            raise Refused("invalid", f"A draft can be exported as {', '.join(MIMETYPES)}.")
+        """Return a file, its media type and its name. `wanted` is a format of `WRITERS`."""
+        writer = WRITERS.get(wanted)
+        if writer is None:
+            raise Refused("invalid", f"A draft can be exported as {', '.join(WRITERS)}.")
         chosen = self._stored(owner, draft)
         story = self._call(self._store.story, owner, chosen.story)
-        if wanted == "json":
-            files = tuple(_draft_file(self._stored(owner, entry.id)) for entry in story.drafts)
-            data = to_json(StoryFile(story.title, story.mode, files))
-        elif wanted == "md":
-            data = to_markdown(story.title, _draft_file(chosen))
-        else:
-            data = to_text(_draft_file(chosen))
-        return data, mimetype, file_name(story.title, wanted)
+        stored = [self._stored(owner, entry.id) for entry in story.drafts] if writer.all_drafts else [chosen]
+        data = writer.write(StoryFile(story.title, story.mode, tuple(map(_draft_file, stored))))
+        return data, writer.media_type, file_name(story.title, wanted)
 
     def import_story(self, owner: str, data: bytes, filename: str | None) -> dict[str, Any]:
         """Create a story from a file. The first available model replaces a model that the menu does not have."""

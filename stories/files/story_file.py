@@ -69,15 +69,15 @@ def file_name(title: str, suffix: str) -> str:
     return f"{name or 'story'}.{suffix}"
 
 
-def to_text(draft: DraftFile) -> bytes:
-    """Write a draft as plain text in UTF-8."""
-    return from_units(draft.text).encode("utf-8")
+def to_text(story: StoryFile) -> bytes:
+    """Write a story's first draft as plain text in UTF-8."""
+    return from_units(story.drafts[0].text).encode("utf-8")
 
 
-def to_markdown(title: str, draft: DraftFile) -> bytes:
-    """Write a draft as Markdown: the title as a heading, unless it is empty, then the text unchanged."""
-    heading = " ".join(title.split())
-    return (f"# {heading}\n\n" * bool(heading) + from_units(draft.text) + "\n").encode()
+def to_markdown(story: StoryFile) -> bytes:
+    """Write a story's first draft as Markdown: the title as a heading, unless it is empty, then the text unchanged."""
+    heading = " ".join(story.title.split())
+    return (f"# {heading}\n\n" * bool(heading) + from_units(story.drafts[0].text) + "\n").encode()
 
 
 def to_json(story: StoryFile) -> bytes:
@@ -127,6 +127,22 @@ def from_json(data: bytes, title: str) -> StoryFile:
     own_title = _name(value.get("title", ""), "title")
     return StoryFile(own_title or title, mode, tuple(_draft(draft, mode) for draft in drafts))
 
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """An export format. `all_drafts` tells whether its files hold all drafts of a story, or only the first."""
+
+    media_type: str
+    all_drafts: bool
+    write: Callable[[StoryFile], bytes]
+
+
+WRITERS: Mapping[str, Writer] = {
+    "txt": Writer("text/plain", False, to_text),
+    "md": Writer("text/markdown", False, to_markdown),
+    "json": Writer("application/json", True, to_json),
+}
+"""The export formats by file name extension. A new format needs one entry."""
 
 READERS: Mapping[str, Callable[[bytes, str], StoryFile]] = {
     "txt": from_text,

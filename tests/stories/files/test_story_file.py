@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stories.errors import Refused
 from stories.files.story_file import (
+    WRITERS,
     DraftFile,
     InvalidImport,
     StoryFile,
@@ -51,9 +52,19 @@ def test_a_json_export_is_read_back_unchanged(data: st.DataObject, mode: str, ti
 def test_text_and_markdown_exports_are_read_back_as_text_by_the_user(data: st.DataObject, title: str) -> None:
     draft = data.draw(drafts("continue"))
     by_user = DraftFile(draft.text, ((len(draft.text), USER),) if draft.text else ())
-    assert from_text(to_text(draft), "name") == StoryFile("name", "continue", (by_user,))
+    story = StoryFile(title, "continue", (draft, data.draw(drafts("continue"))))
+    assert from_text(to_text(story), "name") == StoryFile("name", "continue", (by_user,))
     expected = " ".join(title.split()) or "name"
-    assert from_markdown(to_markdown(title, draft), "name") == StoryFile(expected, "continue", (by_user,))
+    assert from_markdown(to_markdown(story), "name") == StoryFile(expected, "continue", (by_user,))
+
+
+@pytest.mark.parametrize("extension", WRITERS)
+def test_every_export_format_is_read_back_by_its_extension(extension: str) -> None:
+    two = tuple(DraftFile(text, ((len(text), USER),), premise=None) for text in ("One.", "Two."))
+    writer = WRITERS[extension]
+    story = read_file(f"Tale.{extension}", writer.write(StoryFile("Tale", "continue", two)))
+    assert story.title == "Tale"
+    assert [draft.text for draft in story.drafts] == (["One.", "Two."] if writer.all_drafts else ["One."])
 
 
 @pytest.mark.parametrize(
