@@ -1,6 +1,6 @@
 """Screenshots: every state of the page, light and dark, on a phone, a desktop and a very wide screen.
 
-Run it as `python -m tests.browser.screenshots [--folder FOLDER] [STATE …]`. The states are those of `states.py`; the
+Run it as `python -m tests.browser.screenshots [--folder FOLDER] [STATE …]`. The states are in `states.py`; the
 bundled model writes unless a state needs another. The state `bundled` is the README's picture, which
 `--folder docs/screenshots bundled` renews. All states take about five minutes.
 """

@@ -163,7 +163,7 @@ def text_recovered(desks: Desks) -> DeskPage:
     desk = desks.open(story)
     desks.network.cut()
     desk.caret_to_end()
-    desk.type(" Nobody knows who lit the lamp.")
+    desk.type(" The lamp was lit again.")
     expect(desk.saved).to_contain_text("changes kept on this device")
     edit_often(desks, draft)
     desks.network.heal()

@@ -81,7 +81,7 @@ def test_find_and_replace_covers_a_long_text_and_can_be_undone(desks: Desks) -> 
 
 
 def test_continue_from_here_keeps_the_text_after_the_caret(desks: Desks) -> None:
-    story, draft = desks.story(prompt="It was a dark night. Nobody came.")
+    story, draft = desks.story(prompt="It was a dark night. No ship came.")
     desk = desks.open(story)
     desk.caret_to("dark night.")
     desk.button("Continue from here").click()
@@ -91,10 +91,10 @@ def test_continue_from_here_keeps_the_text_after_the_caret(desks: Desks) -> None
     desk.pause()
     text = desks.server_text(draft)
     assert text.startswith("It was a dark night.")
-    assert "Nobody came" not in text
+    assert "No ship came" not in text
     desk.button("1 kept").click()
     desk.page.get_by_role("link", name="Kept version").click()
-    kept = "It was a dark night. Nobody came."
+    kept = "It was a dark night. No ship came."
     assert desk.whole_text(kept) == kept
 
 
@@ -118,7 +118,7 @@ def test_the_tape_shows_author_and_time_and_moves_the_caret(desks: Desks) -> Non
     desk.wait_for_words(20)
     desk.pause()
     desk.caret_to_end()
-    desk.type(" Nobody came.")
+    desk.type(" No ship came.")
     desk.wait_until_saved()
     tape, told = desk.page.get_by_role("slider", name="Position in the text"), desk.page.locator(".tape + p")
     mine = tape.locator(".stroke.mine")
@@ -131,7 +131,7 @@ def test_the_tape_shows_author_and_time_and_moves_the_caret(desks: Desks) -> Non
     expect(told).to_have_text(re.compile(r"^you, \d\d:\d\d"))
     mine.last.click()
     desk.type(" At all, thought the keeper.")
-    assert desk.text().endswith(" At all, thought the keeper. Nobody came.")
+    assert desk.text().endswith(" At all, thought the keeper. No ship came.")
     tape.focus()
     desk.page.keyboard.press("Home")
     expect(tape).to_have_attribute("aria-valuetext", "0 %: you, at the beginning")

@@ -131,7 +131,7 @@ function prose(options: StoryEditorOptions): Extension {
   ]
 }
 
-/** The default keys without those for code (comments, moving lines), and without Ctrl+Enter, which is the page's. */
+/** CodeMirror's default keys, except keys for code (comments, moving lines) and Ctrl+Enter, which is the page's. */
 const proseKeys = defaultKeymap.filter(({ key }) => key !== "Mod-Enter" && !key?.startsWith("Alt-") && key !== "Mod-/")
 
 function listeners(options: StoryEditorOptions): Extension {

@@ -10,7 +10,7 @@ export function countWords(text: Text, from = 0, to = text.length): number {
   return words
 }
 
-/** Return the number of words that `changes`, which lead from `before` to `after`, add or, if negative, remove. */
+/** Return how many words `after` has more than `before`; `changes` lead from one to the other. */
 export function wordsGained(before: Text, after: Text, changes: ChangeDesc): number {
   const removed = new TouchedLines(before)
   const added = new TouchedLines(after)

@@ -1,4 +1,4 @@
-/** Hit counter: the hits are those of a plain search, found piece by piece and counted again after changes. */
+/** Hit counter: finds the hits of a plain search, piece by piece, and counts again after changes. */
 
 import { SearchQuery } from "@codemirror/search"
 import { EditorState } from "@codemirror/state"
@@ -20,7 +20,7 @@ function hitsIn(text: string, search: string) {
   return hits
 }
 
-test("hits in a long text are those of a plain search, also across pieces", () => {
+test("hits in a long text equal a plain search, also across pieces", () => {
   const random = new Random(5)
   for (let round = 0; round < 10; round++) {
     const text = Array.from({ length: 20_000 }, () => random.pick(["keeper", "keep", "er", " lamp ", "\n"])).join("")

@@ -1,4 +1,4 @@
-/** Sampling controls: defaults and off values are within their ranges, and banned words are what the server accepts. */
+/** Sampling controls: defaults and off values are within their ranges, and the server accepts the banned words. */
 
 import { describe, expect, test } from "vitest"
 import { bannedWords, DEFAULTS, FIRST_CONTROLS, MORE_CONTROLS, uncharted } from "../../src/stores/sampling.ts"
@@ -26,7 +26,7 @@ describe("the chart's missing parameters", () => {
     expect(uncharted({ ...DEFAULTS, ...OFF, pace: null })).toEqual([])
   })
 
-  test("are those that are active, and banned words", () => {
+  test("are the active ones, and banned words", () => {
     const sampling = { ...DEFAULTS, ...OFF, pace: null, presence_penalty: -1, temperature: 2, banned_words: ["dragon"] }
     expect(uncharted(sampling)).toEqual(["new subjects", "banned words"])
   })

@@ -1,4 +1,4 @@
-/** Authorship: the runs are those of a text in which every unit carries its author. */
+/** Authorship: the runs equal a model in which every unit carries its author. */
 
 import { ChangeSet, EditorState } from "@codemirror/state"
 import { expect, test } from "vitest"

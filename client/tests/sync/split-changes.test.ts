@@ -1,4 +1,4 @@
-/** Change splitting: the parts together do what the whole change does, and each is within its bounds. */
+/** Change splitting: the parts together equal the whole change, and each is within its bounds. */
 
 import { ChangeSet, Text } from "@codemirror/state"
 import { expect, test } from "vitest"
