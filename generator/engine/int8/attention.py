@@ -98,7 +98,7 @@ def attend(cache, head, tokens, scratch, thread):
 
 @compiled
 def _weigh_values(cache, head, part, tokens, scratch, thread):
-    """Compute dimensions `[32 * part, 32 * part + 32)` of the outputs. The other parameters are those of `attend`."""
+    """Compute dimensions `[32 * part, 32 * part + 32)` of the outputs. The other parameters are as in `attend`."""
     visible, rows = tokens.position + tokens.num_tokens, tokens.num_tokens * tokens.group
     inputs, scales_start = -(-visible // GROUP) * GROUP, head.start // GROUP + part * head.window
     scores, weights, scales = scratch.scores[thread], scratch.weights[thread], scratch.scales[thread]

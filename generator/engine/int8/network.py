@@ -38,7 +38,7 @@ ShouldStop = Callable[[], bool]
 
 
 class Int8Network:
-    """A `Network` that computes what `model` does, within the error of rounding. It keeps no tensor of the model."""
+    """A `Network` that computes the same as `model`, within the error of rounding. It keeps no tensor of the model."""
 
     allocates_lazily = True
 
@@ -54,7 +54,7 @@ class Int8Network:
         self._compile()
 
     def _compile(self) -> None:
-        """Compile everything that a step calls, in this thread alone. Raise what the compiler raises.
+        """Compile everything that a step calls, in this thread alone. Raise the compiler's errors.
 
         In a pool, a thread whose compiler failed would leave the other threads at a barrier forever.
         """

@@ -25,7 +25,7 @@ def can_pack(model: ModelWeights) -> bool:
 
 
 def shape_of(model: ModelWeights) -> Shape:
-    """Return the sizes of a model. Each step replaces `num_slots` and `window` by those of its KV cache."""
+    """Return the sizes of a model. Each step replaces `num_slots` and `window` by the sizes of its KV cache."""
     up, down = model.layers[0].up.weight, model.layers[0].down.weight
     return Shape(
         hidden_size=model.embedding.shape[1],

@@ -85,7 +85,7 @@ class Scratch(NamedTuple):
 
 class Linear(NamedTuple):
     """One matmul of the model: where its matrix and its bias (or -1) begin, its sizes, whether its activations have 8
-    bits, and what happens to its outputs."""
+    bits, and its epilogue."""
 
     start: int
     bias_start: int
@@ -163,7 +163,7 @@ def linear_layer(linear, weights, scratch, out, count, phase, threads):
 
 @compiled
 def _apply_epilogue(linear, vectors, hidden, out, row, begin, end):
-    """Finish outputs `[begin, end)` of one row of `out`: add the bias, then do what `linear.epilogue` says."""
+    """Finish outputs `[begin, end)` of one row of `out`: add the bias, then apply the epilogue."""
     row_start = row * linear.outputs
     numbers = out[row_start + begin : row_start + end]
     if linear.bias_start >= 0:

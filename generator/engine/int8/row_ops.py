@@ -39,7 +39,7 @@ def maximum(numbers):
 
 @compiled
 def _flip_order(bits):
-    """Turn the bits of a float into an integer of the same order, or back. Unchanged, those of negative floats fall."""
+    """Turn the bits of a float into an integer of the same order, or back. Unchanged, negative floats are reversed."""
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 

@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class EightBitMatmuls(NamedTuple):
-    """The matmuls whose activations have 8 bits; those of the others have 16."""
+    """The matmuls whose activations have 8 bits. The other matmuls have activations of 16 bits."""
 
     qkv: bool = False
     output: bool = False
@@ -29,7 +29,7 @@ class Shape(NamedTuple):
     """The sizes of a model and of its KV cache.
 
     `up_outputs` is the number of outputs of the first MLP matrix, including the gates of a gated MLP. `mlp_size` is the
-    number of inputs of the second one. `epsilon` is that of the norms. `num_slots` and `window` are those of the KV
+    number of inputs of the second one. `epsilon` belongs to the norms. `num_slots` and `window` belong to the KV
     cache of one step.
     """
 

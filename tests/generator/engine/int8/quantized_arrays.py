@@ -43,7 +43,7 @@ def quantized_8(numbers: Floats) -> Activations8:
 
 
 def rounded_to_8_bits(numbers: Floats) -> Floats:
-    """Return what the KV cache keeps of keys and values: every 32 dimensions of a position share a scale."""
+    """Return keys or values as the KV cache keeps them: every 32 dimensions of a position share a scale."""
     groups = numbers.reshape(-1, 32)
     scales = np.abs(groups).max(1, keepdims=True) / np.float32(127)
     kept: Floats = (np.rint(groups / scales) * scales).reshape(numbers.shape)

@@ -41,7 +41,7 @@ def test_a_matmul_equals_the_product_with_the_quantized_weight(
     rounded = quantized_8(inputs)
     matmul(rows, rounded, count, matrix, 0, blocks)
     dequantized = rounded.quants.astype(np.float64) * np.repeat(rounded.scales, 32)
-    # Half a quant, and what fp32 adds to it.
+    # Half a quant, and the rounding of fp32.
     assert (np.abs(dequantized - inputs.ravel()) <= 0.501 * np.repeat(rounded.scales, 32)).all()
     expected = dequantized.reshape(count, width) @ kept.T.astype(np.float64)
     assert (np.abs(out - expected).max(1) / sizes).max() < 3e-5

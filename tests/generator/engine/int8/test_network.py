@@ -1,4 +1,4 @@
-"""Int8 network: any steps give what the exact network gives, within the error of rounding, and can be interrupted."""
+"""Int8 network: any steps give the logits of the exact network, within rounding, and can be interrupted."""
 
 from __future__ import annotations
 
