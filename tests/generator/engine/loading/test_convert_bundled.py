@@ -41,7 +41,7 @@ def new_model() -> LlamaForCausalLM:
         initializer_range=0.15,
         tie_word_embeddings=True,
     )
-    return LlamaForCausalLM(config).eval()
+    return LlamaForCausalLM(config)
 
 
 def tensor_names() -> dict[str, str]:
@@ -124,7 +124,8 @@ def test_chat_and_pretraining_ends_both_end_a_story(converted: Path) -> None:
 
 def test_the_tokenizer_splits_digits_and_keeps_the_text(converted: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(converted, local_files_only=True)
-    assert tokenizer.tokenize("a 1984") == ["a", "Ġ", "1", "9", "8", "4"]
+    words = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a 1984")
+    assert [word for word, _ in words] == ["a", "Ġ", "1", "9", "8", "4"]
     text = "the naïve café 🌊\n\n12"
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     assert (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_the_bits_are_those_of_the_splitmix64_generator() -> None:
     array = np.array([1234567 + place * module._STEP & module._64_BITS for place in range(1, 6)], dtype=np.uint64)
     module._mix(array)
     assert array.tolist() == expected
+
+
+def test_each_key_is_a_hash_of_the_numbers_and_the_purpose() -> None:
+    """The keys never change, because drafts that continue after an update depend on them."""
+
+    def key(text: bytes) -> int:
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+    assert Noise(1, 2, 3).coin() == key(b"1:2:3:coin") / 2**64
+    (noise,) = Noise(1, 2, 3).gumbel(np.array([0]))
+    assert noise == module._gumbel(module._mixed(key(b"1:2:3")))
 
 
 def test_the_noise_has_the_mean_and_variance_of_the_gumbel_distribution() -> None:
