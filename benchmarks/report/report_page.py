@@ -45,8 +45,13 @@ def write_page(record: Record) -> None:
         from benchmarks.report.plots import draw
 
         draw(record)
-    above = PAGE.read_text(encoding="utf-8").split(MARK)[0].rstrip("\n")
-    PAGE.write_text(f"{above}\n\n{MARK}\n" + "\n".join(_lines(record)).rstrip("\n") + "\n", encoding="utf-8")
+    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), record), encoding="utf-8")
+
+
+def renewed(page: str, record: Record) -> str:
+    """Return `page` with everything after its mark generated from the record."""
+    above = page.split(MARK)[0].rstrip("\n")
+    return f"{above}\n\n{MARK}\n" + "\n".join(_lines(record)).rstrip("\n") + "\n"
 
 
 def _lines(record: Record) -> Iterator[str]:
