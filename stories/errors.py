@@ -1,7 +1,7 @@
-"""Refusals: why a request cannot be done, with the protocol's code and a sentence that says what to do.
+"""Errors: refusals of a request, each with the protocol's code and a sentence that says what to do.
 
-Owns the codes of the protocol's events and every sentence that is used in more than one place. A refusal is raised
-where it happens and reaches the page unchanged. Knows nothing of sockets, HTTP or SQL.
+Owns the codes of the protocol's events, and the refusals that several modules raise. A refusal is raised where the
+problem is found and reaches the page unchanged. Knows nothing of sockets, HTTP or SQL.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ CODES = (
     *("invalid", "unknown_draft", "unknown_model", "model_unavailable", "behind", "too_large", "busy"),
     *("rate_limited", "storage", "engine_down", "protocol"),
 )
-"""The codes an event's acknowledgement may carry; docs/protocol.md describes each. REST adds some of its own."""
+"""The codes that the acknowledgement of an event may have. docs/protocol.md describes each; REST has more."""
 
 
 class Refused(Exception):
-    """A request cannot be done, and nothing has changed. `code` is the protocol's, `message` a sentence."""
+    """A request was refused and changed nothing. `code` is the protocol's, `message` a sentence for the user."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -26,25 +26,25 @@ class Behind(Refused):
     """The revision is too old to be reached from the log."""
 
     def __init__(self) -> None:
-        super().__init__("behind", "This page is too far behind; open the draft again.")
+        super().__init__("behind", "This page is too far behind. Open the draft again.")
 
 
 class UnknownModel(Refused):
-    """The menu has no entry of this name in the story's mode."""
+    """The menu has no model of this name for the story's mode."""
 
     def __init__(self, name: str) -> None:
-        super().__init__("unknown_model", f"There is no model {name!r} in the menu; choose another.")
+        super().__init__("unknown_model", f"There is no model {name!r} in the menu. Choose another model.")
 
 
 class ModelUnavailable(Refused):
-    """The menu's entry cannot write; `reason` says why."""
+    """The model is in the menu but cannot write. `reason` is a sentence."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__("model_unavailable", f"{name}: {reason}")
 
 
 class StoreError(Refused):
-    """The store did not do what was asked. Its subclasses say why."""
+    """The store could not do what was asked. Subclasses are the reasons."""
 
     def __init__(self, message: str, code: str = "storage") -> None:
         super().__init__(code, message)
@@ -72,7 +72,7 @@ class UnknownRevision(StoreError):
 
 
 class TooLong(StoreError):
-    """The part of a log that was asked for is larger than one read allows."""
+    """The requested part of a log is larger than one read may be."""
 
 
 class SchemaTooNew(StoreError):
@@ -84,4 +84,4 @@ class Damaged(StoreError):
 
 
 class StorageFailed(StoreError):
-    """The disk is full, read-only, locked or broken. What was stored before is intact; trying again may work."""
+    """The disk is full, read-only, locked or broken. Stored stories are intact, and a later attempt may succeed."""

@@ -1,4 +1,4 @@
-"""For all tests: a quiet, closed environment, and the proof that no process outlives its test."""
+"""Fixtures of all tests: a closed environment, and a check that no process outlives its test."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
-GONE_SECONDS = 10.0
+END_SECONDS = 10.0
 MARK = "STORYGEN_TEST_RUN"
 
-# A shared machine is slow at times, which says nothing about the code.
+# A busy machine is slow at times, which is not a failure of the code.
 settings.register_profile("storygen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("storygen")
 
 
 def pytest_configure() -> None:
-    """One thread for the math, no model hub, none of the user's own settings, and a mark that all children inherit."""
+    """Set one thread for math, no model hub, none of the user's settings, and a mark that child processes inherit."""
     for name in [name for name in os.environ if name.startswith("STORYGEN_") and not name.startswith("STORYGEN_TEST")]:
         del os.environ[name]
     os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
@@ -30,14 +30,14 @@ def pytest_configure() -> None:
 def no_process_outlives_its_test() -> Iterator[None]:
     before = _children()
     yield
-    _none_remain(_children() - before)
+    _assert_all_end(_children() - before)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def no_process_outlives_the_run() -> Iterator[None]:
-    """Also counts processes whose parent is gone, such as the engine of a killed server."""
+    """Also finds processes whose parent has ended, such as the engine of a killed server."""
     yield
-    _none_remain({process for process in psutil.process_iter() if _is_ours(process)})
+    _assert_all_end({process for process in psutil.process_iter() if _is_ours(process)})
 
 
 def _children() -> set[psutil.Process]:
@@ -48,12 +48,12 @@ def _is_ours(process: psutil.Process) -> bool:
     try:
         return process.pid != os.getpid() and process.environ().get(MARK) == os.environ[MARK]
     except (psutil.Error, OSError):
-        return False  # gone meanwhile, or another user's
+        return False  # it has ended, or belongs to another user
 
 
-def _none_remain(processes: set[psutil.Process]) -> None:
-    """Some may be ending just now."""
-    _gone, alive = psutil.wait_procs(list(processes), GONE_SECONDS)
+def _assert_all_end(processes: set[psutil.Process]) -> None:
+    """Wait for the end of `processes`. Kill the others and fail."""
+    _gone, alive = psutil.wait_procs(list(processes), END_SECONDS)
     remaining = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     described = [" ".join(process.cmdline()) for process in remaining]
     for process in remaining:
