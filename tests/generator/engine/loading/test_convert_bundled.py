@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from generator.engine.loading.convert_bundled import STORED_DTYPE, convert
-from tests.generator.engine.tiny_models import tiny_tokenizer
+from tests.generator.engine.tiny_models import tiny_tokenizer, tiny_vocabulary
 
 HEADS, KV_HEADS, WIDTH, LAYERS = 4, 2, 64, 2
 LAYER_NAMES = {
@@ -128,7 +128,5 @@ def test_the_tokenizer_splits_digits_and_keeps_the_text(converted: Path) -> None
     assert [word for word, _ in words] == ["a", "Ġ", "1", "9", "8", "4"]
     text = "the naïve café 🌊\n\n12"
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    assert (
-        tokenizer.convert_tokens_to_ids(tiny_tokenizer().tokenize("the river"))
-        == tiny_tokenizer()("the river")["input_ids"]
-    )
+    # Not by a call of the tiny tokenizer, which all tests share: a call changes its treatment of special tokens.
+    assert tokenizer("the river")["input_ids"] == tiny_vocabulary().encode("the river")[0]
