@@ -94,7 +94,7 @@ class WebApp:
         self.flask.register_blueprint(pages(self._edge.root / "static", self._owners))
         self.flask.register_blueprint(health(drafts, self.metrics, lambda: self._is_stopping))
         self.metrics.watch(drafts.figures)
-        self._menu = menu
+        self._menu, self._drafts = menu, drafts
 
     def _is_full(self) -> bool:
         return self._is_stopping or self._guard.is_full()
@@ -124,6 +124,7 @@ class WebApp:
         menu: dict[str, Any] = self._menu.as_json()
         if shown and menu != shown:
             self._broadcaster.publish_to_all("menu", menu)
+            self._drafts.menu_changed()
         return menu
 
 

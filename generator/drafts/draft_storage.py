@@ -1,18 +1,18 @@
-"""Draft storage: what is durable of one draft, and its recent updates.
+"""Draft storage: what is durable of one draft, and the recent updates of its log in memory.
 
-Owns the head that was stored last, and how a batch of updates becomes one commit. Knows nothing of requests, pages or
-the engine. Used on the draft's own thread only.
+Owns the head that was stored last, how a batch of updates becomes one commit, how far back a page may be, and how much
+of the log is kept. Knows nothing of requests, pages or the engine. Used on the draft's own thread only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from generator.drafts.group_commit import GroupCommit
-from generator.drafts.recent_updates import RecentUpdates
+from stories import limits
 from stories.draft.result import Fork
 from stories.draft.state import DraftState, new_head
+from stories.errors import Behind, TooLong
 from stories.storage.records import Commit, NewDraft
 from stories.text.update import Update
 
@@ -23,15 +23,28 @@ class DraftStorage:
     def __init__(self, state: DraftState, storage: GroupCommit) -> None:
         self._draft, self._storage = state.draft, storage
         self._head = state.head()
-        self._recent = RecentUpdates(partial(storage.updates, state.draft))
+        self._recent: list[Update] = []  # updates that are not committed yet included
+        self._units = 0  # inserted by them
 
     def applied(self, updates: Sequence[Update]) -> None:
         """Note updates that were applied and are not committed yet."""
         self._recent.extend(updates)
+        self._units += sum(update.changes.inserted for update in updates)
 
     def since(self, revision: int, state: DraftState) -> tuple[Update, ...]:
-        """Return the updates from `revision` to the state's. Raises Behind, or StoreError."""
-        return self._recent.since(revision, state.revision)
+        """Return the updates from `revision` to the state's. Raises Behind where they are too many or too long, and
+        StoreError."""
+        count = state.revision - revision
+        if not 0 <= count <= limits.BEHIND_UPDATES:
+            raise Behind
+        if count <= len(self._recent):
+            return tuple(self._recent[len(self._recent) - count :])
+        oldest = state.revision - len(self._recent)
+        try:
+            older = self._storage.updates(self._draft, revision, oldest, max(0, limits.BEHIND_UNITS - self._units))
+        except TooLong as error:
+            raise Behind from error
+        return (*older, *self._recent)
 
     def commit(self, before: DraftState, after: DraftState, updates: Sequence[Update], forks: Sequence[Fork]) -> None:
         """Make durable what lies between the two states. Returns when it is. Raises StoreError."""
@@ -43,11 +56,12 @@ class DraftStorage:
             Commit(self._draft, before.revision, tuple(updates), head, after.text, after.spans, siblings)
         )
         self._head = head
-        self._recent.trim()
+        self._trim()
 
     def discard(self) -> None:
         """Forget updates that will not be stored."""
         self._recent.clear()
+        self._units = 0
 
     def revert(self, state: DraftState) -> None:
         """Forget updates that could not be stored; the draft goes on from `state`.
@@ -56,6 +70,15 @@ class DraftStorage:
         """
         self.discard()
         self._head = state.head()
+
+    def _trim(self) -> None:
+        """Forget the oldest updates beyond the limits. All updates are committed."""
+        surplus = max(0, len(self._recent) - limits.RECENT_UPDATES)
+        self._units -= sum(update.changes.inserted for update in self._recent[:surplus])
+        while self._units > limits.RECENT_UNITS:
+            self._units -= self._recent[surplus].changes.inserted
+            surplus += 1
+        del self._recent[:surplus]
 
     def _sibling(self, fork: Fork) -> NewDraft:
         head = new_head(fork.settings, fork.spans)

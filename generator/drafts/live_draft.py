@@ -102,7 +102,7 @@ class LiveDraft(DraftThread):
         return Edit(connection, client, revision, updates, over, time.monotonic())
 
     def _started(self, limit: int | None) -> DraftEvent:
-        self._entry()
+        self._usable_entry()
         return events.Start(limit, _new_seed(), time.monotonic())
 
     def _configured(self, changes: Body) -> DraftEvent:
@@ -112,7 +112,7 @@ class LiveDraft(DraftThread):
     def _rewound(self, revision: int, start: int | None, kept: str, retry: bool) -> DraftEvent:
         over = self._storage.since(revision, self._state)
         if retry:
-            self._entry()
+            self._usable_entry()
         return events.Rewind(start, over, kept, retry, _new_seed(), time.monotonic())
 
     # --- what a request is answered, once it is durable ---
@@ -143,7 +143,7 @@ class LiveDraft(DraftThread):
 
     def _ask_alternatives(self, revision: int, at: int) -> tuple[Question, Future[AlternativesReady]]:
         over = self._storage.since(revision, self._state)
-        asked = question(self._state, self._name, self._entry(), over, at)
+        asked = question(self._state, self._name, self._usable_entry(), over, at)
         return asked, self._services.engine.ask(asked.command)
 
 

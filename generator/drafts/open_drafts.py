@@ -14,8 +14,7 @@ from typing import Any
 from generator.drafts.group_commit import GroupCommit, RunBlocking
 from generator.drafts.live_draft import LiveDraft
 from generator.drafts.mailbox import gather_seconds
-from generator.drafts.page_feed import Publish
-from generator.drafts.services import Services
+from generator.drafts.services import Publish, Services
 from generator.engine_link.shared_engine import MakeEngine, SharedEngine
 from generator.models.menu import Menu
 from generator.wire.messages import Status
@@ -103,6 +102,10 @@ class OpenDrafts:
         """Call `delete`, but only if none of the drafts is open. Returns whether anything was deleted."""
         with self._lock:
             return not any(draft in self._drafts for draft in drafts) and delete()
+
+    def menu_changed(self) -> None:
+        """Let every draft look again: an entry may have come, gone or become unavailable."""
+        self._refresh()
 
     def close(self) -> None:
         """End every draft after its waiting requests are durable, then stop the engine."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from generator.drafts.group_commit import GroupCommit, RunBlocking
-from generator.drafts.page_feed import Publish
 from generator.engine_link.shared_engine import SharedEngine
 from generator.models.menu import Menu
+
+# (draft, event, body): sends to every page that has the draft open; never blocks
+Publish = Callable[[str, str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)

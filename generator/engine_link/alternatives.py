@@ -9,8 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from generator.engine_link.context import context_of, reachable_base
-from generator.engine_link.engine_link import SequenceName, premise_of
+from generator.engine_link.order import SequenceName, context_of, premise_of, reachable_base
 from generator.models.menu import MenuEntry
 from generator.wire.messages import Alternatives, AlternativesReady
 from stories.draft.state import DraftState

@@ -93,7 +93,7 @@ class Menu:
             return MenuState({mode: tuple(self._entries(mode)) for mode in MODES}, self._error)
 
     def find(self, mode: str, name: str) -> MenuEntry | None:
-        """One entry of the menu as it is now, without looking at the others: drafts ask at every turn."""
+        """One entry of the menu as it is now, without looking at the others."""
         with self._lock:
             self._reread()
             lines = self._all_lines(mode) if mode in MODES else ()

@@ -1,7 +1,7 @@
 """Reducer: the next state of a draft after an event, as a pure function `(state, event) -> result`.
 
 Owns every rule of the document: rebase and tail floor, epochs, runs, rewind and retry. Every field of a draft changes
-here (or in `credit.py`, which this module calls), and no other code removes text. Knows nothing of storage, sockets,
+here, and no other code removes text. Knows nothing of storage, sockets,
 engines, clocks or randomness: times, seeds and ids come in with the events.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stories.draft.credit import extend_lease, grant, hold, new_epoch, release_holds, see, without_lease
 from stories.draft.events import (
     Configure,
     ContextSent,
@@ -60,11 +59,11 @@ def _next_state(state: DraftState, event: DraftEvent) -> DraftState:
         case Start():
             return _start(state, event)
         case Pause():
-            return _stop(state, "") if state.run or state.outcome else release_holds(state)
+            return _stop(state, "") if state.run or state.outcome else state.release_holds()
         case Configure():
             return _configure(state, event)
         case Hold():
-            return hold(state, event)
+            return _hold(state, event)
         case Viewed():
             return _viewed(state, event)
         case Left():
@@ -72,7 +71,7 @@ def _next_state(state: DraftState, event: DraftEvent) -> DraftState:
         case Tick():
             return _tick(state, event)
         case EngineRestarted():
-            return new_epoch(state, event.now) if state.is_writing else state
+            return state.new_epoch(event.now) if state.is_writing else state
         case WindowMoved():
             is_stale = event.epoch != state.epoch
             return state if is_stale else replace(state, base=max(0, state.sent_base + event.base))
@@ -109,10 +108,10 @@ def _edit(state: DraftState, edit: Edit) -> Result:
         after = _apply(after, update)
         applied = (*applied, update)
     seconds = TAIL_HOLD_SECONDS if at_tail else EDIT_HOLD_SECONDS
-    after = replace(see(after, edit.revision), held_until=edit.now + seconds)
+    after = replace(after.see(edit.revision), held_until=edit.now + seconds)
     if at_tail:
-        after = extend_lease(after, edit.connection, edit.now)
-    return Result(new_epoch(after, edit.now), applied)
+        after = after.extend_lease(edit.connection, edit.now)
+    return Result(after.new_epoch(edit.now), applied)
 
 
 def _tail_floor(state: DraftState, seen_end: int, over: tuple[Update, ...]) -> tuple[Update, ...]:
@@ -179,21 +178,21 @@ def _wrote(state: DraftState, wrote: Wrote) -> Result:
 
 
 def _start(state: DraftState, start: Start) -> DraftState:
-    state = replace(release_holds(state), unseen=(), dormant=False, alone_since=start.now)
+    state = replace(state.release_holds(), unseen=(), dormant=False, alone_since=start.now)
     if state.run is not None:
         under_way = state.granted - state.made
         state = replace(state, run=replace(state.run, limit=start.limit))
         if start.limit is not None and start.limit < under_way:
             # Otherwise tokens that the engine has generated already would exceed the limit.
-            return new_epoch(state, start.now)
-        return grant(state, start.now)
+            return state.new_epoch(start.now)
+        return state.grant(start.now)
     state = replace(state, run=Run(start.limit, 0, start.seed), run_start=len(state.text))
-    return new_epoch(replace(state, outcome="", reason=""), start.now)
+    return replace(state, outcome="", reason="").new_epoch(start.now)
 
 
 def _stop(state: DraftState, outcome: str, reason: str = "") -> DraftState:
     """End the run. The new epoch makes engine output under way stale."""
-    state = replace(release_holds(state), run=None, dormant=False, outcome=outcome, reason=reason)
+    state = replace(state.release_holds(), run=None, dormant=False, outcome=outcome, reason=reason)
     return replace(state, epoch=state.epoch + 1, made=0, granted=0, unseen=())
 
 
@@ -218,7 +217,7 @@ def _store_failed(state: DraftState, event: StoreFailed) -> DraftState:
 def _configure(state: DraftState, configure: Configure) -> DraftState:
     if configure.settings == state.settings:
         return state
-    return new_epoch(replace(state, settings=configure.settings), configure.now)
+    return replace(state, settings=configure.settings).new_epoch(configure.now)
 
 
 def _rewind(state: DraftState, rewind: Rewind) -> Result:
@@ -230,13 +229,13 @@ def _rewind(state: DraftState, rewind: Rewind) -> Result:
         raise Refused("invalid", _nothing_to_cut(state, rewind))
     fork = Fork(rewind.kept, state.text, state.spans, state.settings, state.revision)
     update = Update(SERVER_CLIENT, USER, ChangeSet.delete(end, start, end))
-    after = see(_apply(state, update), state.revision + 1)
+    after = _apply(state, update).see(state.revision + 1)
     after = replace(after, held_until=rewind.now + TAIL_HOLD_SECONDS)
     if rewind.retry:
         after = replace(after, attempt=state.attempt + 1)
         limit = state.run.limit if state.run else None
         after = _start(after, Start(limit, state.run.seed if state.run else rewind.seed, rewind.now))
-    return Result(new_epoch(after, rewind.now), (update,), (fork,))
+    return Result(after.new_epoch(rewind.now), (update,), (fork,))
 
 
 def _nothing_to_cut(state: DraftState, rewind: Rewind) -> str:
@@ -269,21 +268,26 @@ def _stretch_start(state: DraftState) -> int:
     return max(state.spans.last_user_end(), *starts, 0)
 
 
+def _hold(state: DraftState, event: Hold) -> DraftState:
+    after = state.hold(event.connection, event.now) if event.composing else state.without_lease(event.connection)
+    return after.grant(event.now)
+
+
 def _viewed(state: DraftState, viewed: Viewed) -> DraftState:
     was_dormant = state.dormant
     state = replace(state, viewers=state.viewers | {viewed.connection}, dormant=False)
-    state = see(state, viewed.revision)
-    return new_epoch(state, viewed.now) if was_dormant else grant(state, viewed.now)
+    state = state.see(viewed.revision)
+    return state.new_epoch(viewed.now) if was_dormant else state.grant(viewed.now)
 
 
 def _left(state: DraftState, left: Left) -> DraftState:
     viewers = state.viewers - {left.connection}
     if state.viewers and not viewers:
         state = replace(state, alone_since=left.now)
-    return grant(without_lease(replace(state, viewers=viewers), left.connection), left.now)
+    return replace(state, viewers=viewers).without_lease(left.connection).grant(left.now)
 
 
 def _tick(state: DraftState, tick: Tick) -> DraftState:
     if state.is_writing and not state.viewers and tick.now >= state.alone_since + NO_VIEWER_SECONDS:
         return _stop(state, "no_viewer")
-    return grant(state, tick.now)
+    return state.grant(tick.now)

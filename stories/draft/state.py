@@ -1,19 +1,23 @@
-"""State: one draft at one revision, with its settings and its run.
+"""State: one draft at one revision, with its settings, its run and its credit.
 
-Owns the fields that the reducer folds, and which of them are durable. Knows nothing of storage, sockets, engines or
-clocks. Offsets are UTF-16 units; text is in units form (`stories.text.utf16`).
+Owns the fields that the reducer folds, which of them are durable, and how many tokens an epoch may generate: holds,
+leases and the tokens that no viewer has seen. Knows nothing of storage, sockets, engines or clocks. Offsets are UTF-16
+units; text is in units form (`stories.text.utf16`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from stories.limits import NO_VIEWER_SECONDS
+from stories.limits import NO_VIEWER_SECONDS, UNSEEN_TOKENS
 from stories.text.span_list import SpanList
 from stories.text.update import USER
+
+LEASE_SECONDS = 1.0
+IDLE_LEASE_SECONDS = 10.0  # a composition without an edit holds decoding no longer than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,61 @@ class DraftState:
         if not self.viewers:
             times.append(self.alone_since + NO_VIEWER_SECONDS)
         return min((time for time in times if time > now), default=None)
+
+    def new_epoch(self, now: float) -> DraftState:
+        """Make all engine output under way stale, and grant anew."""
+        return replace(self, epoch=self.epoch + 1, made=0, granted=0, sent_base=self.base).grant(now)
+
+    def grant(self, now: float) -> DraftState:
+        """Set the number of tokens this epoch may generate in all: none beyond those made while decoding is held."""
+        if not self.is_writing or self.run is None:
+            return self if self.granted == 0 else replace(self, granted=0)
+        allowed = 0
+        if not self.is_held(now):
+            allowed = max(0, UNSEEN_TOKENS - self.unseen_tokens)
+            if self.run.limit is not None:
+                allowed = min(allowed, self.run.limit)
+        granted = self.made + allowed
+        return self if granted == self.granted else replace(self, granted=granted)
+
+    def see(self, revision: int) -> DraftState:
+        """A viewer has seen everything up to `revision`."""
+        if not self.unseen or self.unseen[0][0] > revision:
+            return self
+        return replace(self, unseen=tuple(part for part in self.unseen if part[0] > revision))
+
+    def hold(self, connection: str, now: float) -> DraftState:
+        """Begin or renew the lease of a connection that is composing."""
+        lease = self.leases.get(connection)
+        if lease is None or now > lease.asked + LEASE_SECONDS:
+            lease = Lease(now + LEASE_SECONDS, now, now)
+        elif now < lease.since + IDLE_LEASE_SECONDS:
+            lease = Lease(now + LEASE_SECONDS, lease.since, now)
+        else:
+            lease = replace(lease, asked=now)
+        return self._with_lease(connection, lease)
+
+    def extend_lease(self, connection: str, now: float) -> DraftState:
+        """A composing connection has edited at the end: its composition is not idle."""
+        if connection not in self.leases:
+            return self
+        return self._with_lease(connection, Lease(now + LEASE_SECONDS, now, now))
+
+    def without_lease(self, connection: str) -> DraftState:
+        """End the connection's lease, if it has one."""
+        if connection not in self.leases:
+            return self
+        leases = {name: lease for name, lease in self.leases.items() if name != connection}
+        return replace(self, leases=MappingProxyType(leases))
+
+    def release_holds(self) -> DraftState:
+        """End every hold and every lease."""
+        return replace(self, held_until=0.0, leases=MappingProxyType({}))
+
+    def _with_lease(self, connection: str, lease: Lease) -> DraftState:
+        if self.leases.get(connection) == lease:
+            return self
+        return replace(self, leases=MappingProxyType({**self.leases, connection: lease}))
 
     def head(self) -> dict[str, Any]:
         """Return the durable fields besides revision, text and spans, as JSON data."""

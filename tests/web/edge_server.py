@@ -99,6 +99,9 @@ class RecordingDesk:
             raise Refused("unknown_draft", "there is no such draft")
         return RecordingSession(self)
 
+    def menu_changed(self) -> None:
+        """Its drafts have no models."""
+
     def disconnected(self, connection: str) -> None:
         self.gone.append(connection)
 

@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 
 from generator.drafts.live_draft import LiveDraft
-from generator.engine_link.engine_link import AMPLE_TOKENS
+from generator.engine_link.order import AMPLE_TOKENS
 from generator.wire.messages import Budget, ModelSpec, Set, Status
 from stories import limits
 from stories.draft.events import Edit, Hold, Left, Start, Tick, Viewed, Wrote
@@ -231,6 +231,7 @@ def test_a_model_that_the_menu_no_longer_offers_stops_the_run_with_a_reason(room
     room.draft.start(None)
     epoch = room.state.epoch
     room.services.menu.mark("fake:paced-30:", False, "It is broken.")
+    room.draft.refresh()
     room.edit(0, ChangeSet.insert(4, 0, "X")).result(10)
     assert room.draft.view.phase == "failed"
     assert room.heard[-1][1]["detail"] == "Fake: It is broken."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from generator.engine_link.alternatives import question
-from generator.engine_link.engine_link import SequenceName
+from generator.engine_link.order import SequenceName
 from generator.models.menu import MenuEntry
 from generator.wire.messages import AlternativesReady, ModelSpec
 from stories.errors import Refused

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from generator.engine_link.shared_engine import SharedEngine, draft_event
-from generator.wire.messages import Alternatives, AlternativesReady, Chunk, Ended, Failed, ModelSpec, Rolled, Status
+from generator.engine_link.order import SequenceName
+from generator.engine_link.shared_engine import EngineStatus, SharedEngine, draft_event
+from generator.models.menu import MenuEntry
+from generator.wire.messages import (
+    Alternatives,
+    AlternativesReady,
+    Chunk,
+    Drop,
+    Ended,
+    Failed,
+    ModelSpec,
+    Rolled,
+    Set,
+    Status,
+)
 from stories.draft.events import RunStopped, WindowMoved, Wrote
+from stories.draft.state import Run
 from stories.errors import Refused
 from stories.text.update import Token
 from tests.generator.drafts.draft_room import RecordingEngine
+from tests.stories.writers import new_state
 
 SPEC = ModelSpec("fake", "instant")
+ENTRY = MenuEntry("Fake", "fake:instant", "continue", SPEC, None)
 QUESTION = Alternatives("r", "draft", SPEC, None, (), (), 0)
 
 
@@ -69,10 +85,14 @@ def test_a_models_status_is_known_until_the_engine_is_gone(shared: SharedEngine,
     status = Status(SPEC, "ready", 1.0)
     engine_of(heard).reports["on_event"](status)
     assert heard.events == [(status,)]
-    assert shared.status(SPEC.key).model == status
-    assert shared.status(None).model is None
+    link = shared.link(SequenceName("draft", "me", "continue"))
+    assert link.status() == EngineStatus(True, None), "it was not told to write yet"
+    link.tell(replace(new_state("Once"), run=Run(None, 0, 7)), ENTRY)
+    assert link.status().model == status
     engine_of(heard).reports["on_down"]("It has stopped.")
-    assert shared.status(SPEC.key).model is None
+    assert link.status().model is None
+    link.drop()
+    assert [type(command) for command in engine_of(heard).commands] == [Set, Drop]
 
 
 def test_a_question_is_answered_once(shared: SharedEngine, heard: Heard) -> None:

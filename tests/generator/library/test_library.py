@@ -34,7 +34,8 @@ class Shelf:
     def type(self, draft: str, text: str, owner: str = "me") -> None:
         live = self.drafts.live_draft(owner, draft)
         opened = live.open("page", None, lambda: None)
-        live.edit("page", "a" * 32, opened["revision"], [(ChangeSet.insert(len(opened["text"]), 0, to_units(text)), ())])
+        change = ChangeSet.insert(len(opened["text"]), 0, to_units(text))
+        live.edit("page", "a" * 32, opened["revision"], [(change, ())])
 
     def text(self, draft: str, owner: str = "me") -> str:
         text: str = self.drafts.live_draft(owner, draft).open("page", None, lambda: None)["text"]

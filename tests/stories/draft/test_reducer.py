@@ -8,18 +8,15 @@ import pytest
 
 from stories.draft.events import (
     Configure,
-    ContextSent,
     Hold,
     Left,
     Pause,
     Rewind,
     RunStopped,
-    StoreFailed,
     Viewed,
     WindowMoved,
     Wrote,
 )
-from stories.draft.reducer import reduce
 from stories.draft.state import DraftSettings, restore
 from stories.errors import Refused
 from stories.text.update import USER, Token
@@ -282,26 +279,3 @@ def test_an_edit_does_not_start_a_run() -> None:
     page.type(0)
     page.settle()
     assert not authority.state.is_writing
-
-
-def test_a_context_that_was_sent_is_where_the_window_is_counted_from() -> None:
-    authority = writing("x" * 100)
-    authority.take(ContextSent(40))
-    authority.take(WindowMoved(authority.state.epoch, 7))
-    assert (authority.state.sent_base, authority.state.base) == (40, 47)
-
-
-def test_a_store_that_fails_takes_back_everything_but_who_is_here() -> None:
-    authority = writing("abc")
-    durable = authority.state
-    authority.take(Viewed("another", 0, authority.now))
-    authority.take(Hold("another", True, authority.now))
-    page = Page(authority, "one")
-    page.type(0)
-    page.settle()
-    authority.log.clear()
-    after = reduce(authority.state, StoreFailed(durable, "Not saved: The disk is full.")).state
-    assert (after.text, after.revision, after.run) == ("abc", durable.revision, None)
-    assert (after.outcome, after.reason, after.granted) == ("failed", "Not saved: The disk is full.", 0)
-    assert after.viewers == {"page", "another"}
-    assert set(after.leases) == {"another"}

@@ -1,4 +1,4 @@
-"""A batch: text of one epoch that came together is one event, and nothing changes its order."""
+"""A batch of requests: text of one epoch that came together is one event, and nothing changes its order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.drafts.batch import BatchResult, events_of
+from generator.drafts.draft_thread import BatchResult, events_of
 from generator.drafts.mailbox import Request
 from stories.draft.events import DraftEvent, Pause, Tick, Wrote
 from stories.draft.result import Result

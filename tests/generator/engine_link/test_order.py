@@ -1,4 +1,4 @@
-"""The engine link: the commands bring the engine from what it was told last to the draft's present state."""
+"""Orders: the commands bring the engine from what it was told last to the draft's present state."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.engine_link.engine_link import AMPLE_TOKENS, Sent, SequenceName, order
+from generator.engine_link.order import AMPLE_TOKENS, Sent, SequenceName, WritingModel, order
 from generator.models.menu import MenuEntry
 from generator.wire.messages import Budget, ModelSpec, Premise, Set
+from generator.wire.sampling_params import SamplingParams
 from stories.draft.state import DraftSettings, DraftState, Run
 from tests.stories.writers import new_state
 
 NAME = SequenceName("draft", "me", "continue")
 ENTRY = MenuEntry("Fake", "fake:instant", "continue", ModelSpec("fake", "instant"), None)
+MODEL = WritingModel(ENTRY, SamplingParams())
 
 
 def state_with(run: bool, epoch: int, made: int, allowed: int) -> DraftState:
@@ -49,9 +51,9 @@ def test_after_each_order_the_engine_does_what_the_state_says(course: list[tuple
     engine = EngineModel()
     for run, epoch, made, allowed in course:
         state = state_with(run, epoch, made, allowed)
-        result = order(sent, state, NAME, ENTRY)
+        result = order(sent, state, NAME, MODEL)
         engine.obey(result.commands)
-        again = order(result.sent, state, NAME, ENTRY)
+        again = order(result.sent, state, NAME, MODEL)
         assert again.commands == (), "nothing is sent twice"
         if not run:
             assert engine.budget == 0
@@ -65,13 +67,12 @@ def test_after_each_order_the_engine_does_what_the_state_says(course: list[tuple
 
 def test_a_context_carries_the_runs_seed_and_says_where_it_begins() -> None:
     state = state_with(True, 1, 0, 100)
-    result = order(None, state, NAME, ENTRY)
+    result = order(None, state, NAME, MODEL)
     (command,) = result.commands
     assert isinstance(command, Set)
     assert (command.sampling.seed, command.budget, command.premise) == (7, 100, None)
     assert result.base == 0
-    own = replace(state, settings=replace(state.settings, sampling={"seed": 3}))
-    (command,) = order(None, own, NAME, ENTRY).commands
+    (command,) = order(None, state, NAME, WritingModel(ENTRY, SamplingParams(seed=3))).commands
     assert isinstance(command, Set)
     assert command.sampling.seed == 3
 
@@ -79,7 +80,7 @@ def test_a_context_carries_the_runs_seed_and_says_where_it_begins() -> None:
 def test_the_premise_goes_with_every_context_in_prompt_mode() -> None:
     state = replace(state_with(True, 1, 0, 9), settings=DraftSettings("Fake", {}, "A dragon"))
     entry = replace(ENTRY, mode="prompt", template="[WP] {prompt} [RESPONSE] ")
-    (command,) = order(None, state, replace(NAME, mode="prompt"), entry).commands
+    (command,) = order(None, state, replace(NAME, mode="prompt"), replace(MODEL, entry=entry)).commands
     assert isinstance(command, Set)
     assert command.premise == Premise("[WP] {prompt} [RESPONSE] ", "A dragon")
 
@@ -87,7 +88,7 @@ def test_the_premise_goes_with_every_context_in_prompt_mode() -> None:
 def test_a_long_text_begins_near_its_end() -> None:
     state = replace(state_with(True, 1, 0, 9), text="word " * 10_000)
     state = replace(state, spans=type(state.spans).of(len(state.text), "user"))
-    result = order(None, state, NAME, ENTRY)
+    result = order(None, state, NAME, MODEL)
     assert result.base is not None
     assert 0 < result.base < len(state.text)
     (command,) = result.commands

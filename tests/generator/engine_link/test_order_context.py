@@ -1,4 +1,4 @@
-"""What of a draft goes to the engine: all of the text from the base on, and ids only for untouched model text."""
+"""The context of an order: all of the text from the base on, and token ids only for untouched model text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from generator.engine.networks.fake import fake_vocabulary
 from generator.engine.tokens.vocabulary import Tokens
 from generator.engine.tokens.window_builder import build_window
-from generator.engine_link.context import UNITS_PER_TOKEN, context_of, reachable_base
+from generator.engine_link.order import UNITS_PER_TOKEN, context_of, reachable_base
 from generator.wire.messages import TYPED, Piece
 from stories.draft.state import DraftState
 from stories.text.changes import ChangeSet
