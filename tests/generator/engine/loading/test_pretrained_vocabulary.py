@@ -94,6 +94,7 @@ def test_added_tokens_that_are_not_special_write_their_text() -> None:
     model.resize_token_embeddings(len(tokenizer) + 7)
     vocabulary = with_tokenizer(tokenizer, model)
     token_id = tokenizer.backend_tokenizer.token_to_id(" lighthouse")
+    assert token_id is not None
     assert vocabulary.token_bytes[token_id] == b" lighthouse"
     # The model's logits are wider than the vocabulary.
     assert vocabulary.token_bytes[token_id + 1 :] == (b"",) * 7
