@@ -1,8 +1,9 @@
-"""The engine process: `python -m generator.engine`, started by the web process and by nothing else.
+"""Engine process: `python -m generator.engine`, which only the web process starts.
 
-Owns the order of a start: one line of options from stdin, connect, say hello, serve, and meanwhile import the large
-libraries, which take seconds: the first model waits for them, editing and other models do not. Stdin is closed before:
-on Windows a thread blocked on a pipe hangs native imports.
+Owns the order of a start: read one line of options from stdin, connect, greet, and serve. A thread imports the large
+libraries meanwhile, which takes seconds. Models that need them wait; editing and the fake model do not. Stdin is closed
+before the import, because on Windows a thread that is blocked on a pipe hangs the import of native libraries. Knows
+nothing of drafts or steps.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from generator.engine.loop import Loop
 from generator.engine.networks.runner import LoadOptions
 from generator.engine.process.connection import ParentConnection, leave
-from generator.engine.process.log import kind_and_place, log, write_as
+from generator.engine.process.log import kind_and_place, log, set_format
 from generator.wire.messages import EngineEvent, Hello, Imported, Ready
 
 EXIT_BAD_OPTIONS = 2
@@ -27,28 +28,30 @@ EXIT_CRASHED = 5
 
 
 def main() -> None:
-    """Options: `{port, token, threads?, device?, precision?, memory?, root?, libraries?, log_format?}`, `memory` in MB.
+    """Run the engine with the options on stdin, which are one line of JSON.
 
-    `libraries: false` leaves torch and transformers unimported until a model needs them."""
+    The options are `{port, token, threads?, device?, precision?, memory?, root?, libraries?, log_format?}`. `memory` is
+    in MB. With `libraries: false` torch and transformers are imported only when a model needs them.
+    """
     try:
         given = json.loads(sys.stdin.buffer.readline())
-        write_as(str(given.get("log_format")))
+        set_format(str(given.get("log_format")))
         port, token = int(given["port"]), str(given["token"])
         options = _load_options(given)
     except (AttributeError, ValueError, KeyError, TypeError) as error:
-        sys.exit(_complain(EXIT_BAD_OPTIONS, f"the line of options is wrong: {error!r}"))
+        sys.exit(_complain(EXIT_BAD_OPTIONS, f"The line of options on stdin is wrong: {error!r}"))
     sys.stdin.close()
     if options.threads:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    # Threads that spin while they wait take the cores from the web process and the browser; threads that sleep at
-    # once wake late, many times a token. So they spin for some microseconds, then sleep (docs/experiments/0005).
+    # OpenMP threads spin for some microseconds, then sleep (docs/experiments/0005). Threads that only spin would take
+    # the cores from the web process and the browser. Threads that sleep at once would wake late, many times per token.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         connection = ParentConnection(port)
     except OSError as error:
-        sys.exit(_complain(EXIT_NO_WEB_PROCESS, f"nobody listens on port {port}: {error}"))
-    connection.send(Hello(token, os.getpid()))
+        sys.exit(_complain(EXIT_NO_WEB_PROCESS, f"The web process does not listen on port {port}: {error}"))
+    connection.send(Hello(token))
     loop = Loop(options, connection.send)
     connection.start_reading(loop.submit)
     connection.send(Ready(options.threads or os.cpu_count() or 1))
@@ -57,8 +60,8 @@ def main() -> None:
         threading.Thread(target=_import_libraries, args=importing, name="importing", daemon=True).start()
     try:
         loop.run()
-    except Exception as error:  # noqa: BLE001 - the web process learns it from the exit and starts another
-        leave(EXIT_CRASHED, f"crashed: {kind_and_place(error)}")
+    except Exception as error:  # noqa: BLE001 - the web process sees the exit status and starts another engine
+        leave(EXIT_CRASHED, f"The engine crashed: {kind_and_place(error)}")
 
 
 def _load_options(given: dict[str, Any]) -> LoadOptions:
@@ -72,14 +75,16 @@ def _load_options(given: dict[str, Any]) -> LoadOptions:
 
 
 def _import_libraries(device: str, publish: Callable[[EngineEvent], None]) -> None:
-    """Import what models need, now rather than when somebody waits. A model that is asked for meanwhile waits here, at
-    the same import; where it fails, each model's loading says so."""
+    """Import the libraries of the models before a user waits for them.
+
+    A load that starts meanwhile waits for this import. If the import fails, every load publishes the error.
+    """
     try:
         from generator.engine.loading.load import choose_device
 
         device = choose_device(device)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with the libraries is wrong with their models alone
-        log(f"the libraries of models cannot be used: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - broken libraries must not stop models that do not need them
+        log(f"The libraries of the models cannot be used: {type(error).__name__}: {error}")
         return
     publish(Imported(device))
 

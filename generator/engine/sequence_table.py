@@ -1,6 +1,6 @@
-"""Roster: all sequences there are, by what the commands say of them.
+"""Sequence table: all sequences of the engine, as the commands of the web process describe them.
 
-Owns turning `Set`, `Budget`, `Drop` and `Alternatives` into sequences, now or when their model is loaded.
+Owns the conversion of `Set`, `Budget`, `Drop` and `Alternatives` into sequences, at once or when their model is loaded.
 Knows nothing of steps or sampling.
 """
 
@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from generator.engine.loading.loaded_models import LoadedModel, LoadedModels, LoadFinished
 from generator.engine.process.log import log
 from generator.engine.scheduling.alternatives import NOWHERE, TokenPlace, find_place
-from generator.engine.scheduling.sequence import Sequence, SequenceParams
+from generator.engine.scheduling.pace import paced_idle
+from generator.engine.scheduling.sequence import Phase, Sequence, SequenceParams
 from generator.engine.tokens.window import Window, common_prefix, stagger
 from generator.engine.tokens.window_builder import PremiseTooLarge, build_window, pinned_head
 from generator.wire.messages import Alternatives, AlternativesReady, Budget, EngineEvent, Failed, ModelSpec, Set
 from generator.wire.sampling_params import SamplingParams
 
-_MAX_ASKED = 64
-_NO_ROOM = "There is no memory for another model while those that are loaded write; pause them, or raise --memory."
-_UNREADABLE = "The text could not be read by the model's tokenizer."
+_MAX_QUESTIONS = 64
+_NO_MEMORY = "There is no memory for another model while the loaded models write. Pause them, or raise --memory."
+_UNREADABLE = "The model's tokenizer could not read the text."
+_LOADING = "The model is being loaded. Try again when it is ready."
 
 
 @dataclass(eq=False)
 class AlternativesProbe(Sequence):
-    """A sequence that is computed once for its next-word distribution and never writes."""
+    """A sequence that is computed once for the distribution of its next token and never writes."""
 
     place: TokenPlace = NOWHERE
     request: str = ""
@@ -33,7 +35,7 @@ class AlternativesProbe(Sequence):
 
 @dataclass(eq=False)
 class SequenceEntry:
-    """A sequence's last context, and its token side once the model is there."""
+    """The last `Set` of a sequence, and the sequence itself once its model is loaded."""
 
     command: Set
     budget: int
@@ -41,19 +43,26 @@ class SequenceEntry:
 
 
 class SequenceTable:
-    def __init__(self, models: LoadedModels, publish: Callable[[EngineEvent], None]) -> None:
+    """`clock` returns the time in seconds that paced sequences are measured by."""
+
+    def __init__(
+        self, models: LoadedModels, publish: Callable[[EngineEvent], None], clock: Callable[[], float]
+    ) -> None:
         self._models = models
         self._publish = publish
+        self._clock = clock
         self._entries: dict[str, SequenceEntry] = {}
         self._probes: dict[str, tuple[str, AlternativesProbe]] = {}
-        self._asked: list[Alternatives] = []  # those whose model is being loaded
+        self._questions: list[Alternatives] = []  # for models that are being loaded
 
     def sequences_of(self, model: LoadedModel) -> list[Sequence]:
+        """Return the model's sequences, including the alternatives probes."""
         key = model.spec.key
         writing = [e.sequence for e in self._entries.values() if e.sequence and e.command.model.key == key]
         return writing + [probe for probe_key, probe in self._probes.values() if probe_key == key]
 
     def set(self, command: Set) -> None:
+        """Replace the context of a sequence, or add the sequence. Load its model if necessary."""
         entry = self._entries.get(command.sequence)
         if entry is not None and command.epoch < entry.command.epoch:
             return
@@ -65,15 +74,16 @@ class SequenceTable:
         entry.command, entry.budget = command, command.budget
         model = self._models.loaded.get(command.model.key)
         if model is not None:
-            self._place(entry, model)
+            self._apply_context(entry, model)
             return
         entry.sequence = None
-        if reason := self._hindrance(command.model):
-            self._refuse(command, "model_unavailable", reason)
+        if reason := self._reason_not_to_load(command.model):
+            self._fail_command(command, reason)
         else:
             self._models.load(command.model)
 
     def set_budget(self, command: Budget) -> None:
+        """Change the budget of a sequence's present epoch. Load its model again if necessary."""
         entry = self._entries.get(command.sequence)
         if entry is None or entry.command.epoch != command.epoch:
             return
@@ -84,72 +94,73 @@ class SequenceTable:
             self._models.load(entry.command.model)
 
     def drop(self, sequence_id: str) -> None:
+        """Remove a sequence and free its slot."""
         entry = self._entries.pop(sequence_id, None)
         if entry is not None:
             self._release(entry)
 
     def fail(self, sequence: Sequence, message: str) -> None:
+        """Stop a sequence or an alternatives probe and publish the reason."""
         if isinstance(sequence, AlternativesProbe):
             self.answer(sequence, (), message)
         else:
-            self._publish(sequence.fail("engine", message))
+            self._publish(sequence.fail(message))
 
     def model_finished(self, result: LoadFinished) -> None:
-        """The model is there, or never will be: take up those who wait for it."""
+        """Continue the sequences and questions that wait for this model, or publish why they fail."""
         model, reason = self._models.finish(result), result.reason
         if model is not None and not self._make_room(model):
             self._models.reject(model)
-            model, reason = None, _NO_ROOM
+            model, reason = None, _NO_MEMORY
         if model is not None:
             self._models.announce(model)
         for entry in [e for e in self._entries.values() if e.command.model.key == result.spec.key]:
             if model is None:
-                self._refuse(entry.command, "model_unavailable", reason)
+                self._fail_command(entry.command, reason)
             elif entry.sequence is None:
-                self._place(entry, model)
-        asked, self._asked = self._asked, []
-        for command in asked:
+                self._apply_context(entry, model)
+        questions, self._questions = self._questions, []
+        for command in questions:
             if command.model.key != result.spec.key:
-                self._asked.append(command)
+                self._questions.append(command)
             elif model is not None:
-                self.probe(command)
+                self.ask(command)
             else:
-                self._publish(AlternativesReady(command.request, 0, 0, (), reason))
+                self._fail_question(command, reason)
 
     def _make_room(self, wanted: LoadedModel) -> bool:
-        """Unload what was not used for longest, never a model that is writing, until there is memory for `wanted`."""
+        """Unload the least recently used models without active sequences, until `wanted` fits into memory.
+
+        Return False if it does not fit.
+        """
         while self._models.is_over_memory and len(self._models.loaded) > 1:
-            idle = [model for model in self._models.loaded.values() if model is not wanted and not self._works(model)]
+            idle = [m for m in self._models.loaded.values() if m is not wanted and not self._is_active(m)]
             if not idle:
                 return False
             self._unload_idle(min(idle, key=lambda model: model.last_used))
         return True
 
-    def _hindrance(self, spec: ModelSpec) -> str:
-        """Why it is of no use to load the model now, or nothing."""
-        if self._models.is_too_large(spec, filter(self._works, self._models.loaded.values())):
-            return _NO_ROOM
+    def _reason_not_to_load(self, spec: ModelSpec) -> str:
+        """Return why a load would fail now, or an empty string."""
+        if self._models.is_too_large(spec, filter(self._is_active, self._models.loaded.values())):
+            return _NO_MEMORY
         return self._models.recent_failure(spec)
 
-    def _works(self, model: LoadedModel) -> bool:
-        return any(map(_is_at_work, self.sequences_of(model)))
+    def _is_active(self, model: LoadedModel) -> bool:
+        """Whether a sequence of the model computes, or continues as soon as its budget is raised."""
+        return any(
+            sequence.phase in (Phase.PREFILL, Phase.DECODE) or (sequence.phase is Phase.PAUSED and sequence.budget > 0)
+            for sequence in self.sequences_of(model)
+        )
 
     def _unload_idle(self, model: LoadedModel) -> None:
-        """Its sequences stay as they are, but for what was computed: they go on when the model is there again."""
+        """Unload the model. Its sequences lose only their computed tokens and continue when it is loaded again."""
         for sequence in self.sequences_of(model):
             model.scheduler.release(sequence)
         self._models.unload(model.spec)
 
-    def close_model(self, spec: ModelSpec) -> None:
-        """Unload: its sequences cannot go on until their next context."""
-        for entry in [e for e in self._entries.values() if e.command.model.key == spec.key]:
-            self._release(entry)
-            self._refuse(entry.command, "model_unavailable", "The model was unloaded.")
-        for _, probe in [p for p in self._probes.values() if p[0] == spec.key]:
-            self.answer(probe, (), "The model was unloaded.")
-        self._models.unload(spec)
-
-    def probe(self, command: Alternatives) -> None:
+    def ask(self, command: Alternatives) -> None:
+        """Begin to compute the answer to a question for alternatives. Load its model if necessary."""
         model = self._models.loaded.get(command.model.key)
         if command.request in self._probes:
             return
@@ -159,21 +170,21 @@ class SequenceTable:
         try:
             place, window = find_place(model.runner.vocabulary, model.runner.window, command)
         except PremiseTooLarge as error:
-            self._publish(AlternativesReady(command.request, 0, 0, (), str(error)))
-        except Exception as error:  # noqa: BLE001 - a text that breaks a tokenizer must not take the engine along
-            log(f"tokenizing for {command.model.key} failed: {type(error).__name__}")
-            self._publish(AlternativesReady(command.request, 0, 0, (), _UNREADABLE))
+            self._fail_question(command, str(error))
+        except Exception as error:  # noqa: BLE001 - a text that breaks a tokenizer must not end the engine
+            log(f"Tokenizing for {command.model.key} failed: {type(error).__name__}")
+            self._fail_question(command, _UNREADABLE)
         else:
             self._start_probe(command, model, place, window)
 
     def _ask_later(self, command: Alternatives) -> None:
-        reason = self._hindrance(command.model)
-        if not reason and len(self._asked) >= _MAX_ASKED:
-            reason = "The model is being loaded; try again when it is there."
+        reason = self._reason_not_to_load(command.model)
+        if not reason and len(self._questions) >= _MAX_QUESTIONS:
+            reason = _LOADING
         if reason:
-            self._publish(AlternativesReady(command.request, 0, 0, (), reason))
+            self._fail_question(command, reason)
         else:
-            self._asked.append(command)
+            self._questions.append(command)
             self._models.load(command.model)
 
     def _start_probe(self, command: Alternatives, model: LoadedModel, place: TokenPlace, window: Window) -> None:
@@ -183,7 +194,7 @@ class SequenceTable:
         probe = AlternativesProbe(
             id=command.request,
             owner=owner,
-            orders=SequenceParams(0, SamplingParams(), 0, 0, 0),
+            params=SequenceParams(0, SamplingParams(), 0, 0, 0),
             window=window,
             vocabulary=model.runner.vocabulary,
             budget=1,
@@ -191,42 +202,46 @@ class SequenceTable:
             place=place,
             request=command.request,
         )
+        # Between two steps, only the present time tells which paced sequences can lend a slot: one of the last step's
+        # list may have been edited since then.
+        lenders = paced_idle(self.sequences_of(model), model.step_budget.seconds, self._clock())
         self._probes[command.request] = (command.model.key, probe)
-        if writing is not None and model.scheduler.acquire(probe) and writing.slot is not None:
+        if writing is not None and model.scheduler.acquire(probe, lenders) and writing.slot is not None:
             self._copy_computed(model, writing, probe)
 
     def answer(self, probe: AlternativesProbe, options: tuple[tuple[str, float], ...], error: str = "") -> None:
+        """Publish the answer to a question and remove its probe."""
         key, _ = self._probes.pop(probe.request)
         self._models.loaded[key].scheduler.release(probe)
         self._publish(AlternativesReady(probe.request, probe.place.start, probe.place.end, options, error))
 
-    def _place(self, entry: SequenceEntry, model: LoadedModel) -> None:
-        """Give the entry's context to its sequence. Whatever goes wrong is this sequence's failure only."""
+    def _apply_context(self, entry: SequenceEntry, model: LoadedModel) -> None:
+        """Give the context of the entry's `Set` to its sequence. Any error fails only this sequence."""
         command, runner = entry.command, model.runner
-        orders = SequenceParams(command.epoch, command.sampling, command.attempt, command.index, command.run_tokens)
+        params = SequenceParams(command.epoch, command.sampling, command.attempt, command.index, command.run_tokens)
         try:
             head = pinned_head(runner.vocabulary, command.premise, runner.window)
             early = stagger(command.sequence, runner.window)
             window = build_window(runner.vocabulary, runner.window, head, command.before, command.pieces, early)
         except PremiseTooLarge as error:
             self._release(entry)
-            self._refuse(command, "too_large", str(error))
+            self._fail_command(command, str(error))
             return
-        except Exception as error:  # noqa: BLE001 - a text that breaks a tokenizer must not take the engine along
-            log(f"tokenizing for {command.model.key} failed: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - a text that breaks a tokenizer must not end the engine
+            log(f"Tokenizing for {command.model.key} failed: {type(error).__name__}")
             self._release(entry)
-            self._refuse(command, "engine", _UNREADABLE)
+            self._fail_command(command, _UNREADABLE)
             return
         if entry.sequence is None:
-            entry.sequence = Sequence(command.sequence, command.owner, orders, window, runner.vocabulary, entry.budget)
-            events = entry.sequence.placed()
+            entry.sequence = Sequence(command.sequence, command.owner, params, window, runner.vocabulary, entry.budget)
+            events = entry.sequence.base_events()
         else:
-            events = entry.sequence.revise(orders, window, entry.budget)
+            events = entry.sequence.set_context(params, window, entry.budget)
         for event in events:
             self._publish(event)
 
     def _copy_computed(self, model: LoadedModel, source: Sequence, probe: AlternativesProbe) -> None:
-        """Spare the probe what the sequence has computed of the same tokens."""
+        """Copy the computed tokens that the sequence and the probe have in common to the probe's slot."""
         shared = min(source.num_computed, common_prefix(source.token_ids, probe.token_ids), len(probe.token_ids) - 1)
         assert source.slot is not None
         assert probe.slot is not None
@@ -239,9 +254,8 @@ class SequenceTable:
             model.scheduler.release(entry.sequence)
         entry.sequence = None
 
-    def _refuse(self, command: Set, code: str, message: str) -> None:
-        self._publish(Failed(command.sequence, command.epoch, code, message))
+    def _fail_command(self, command: Set, message: str) -> None:
+        self._publish(Failed(command.sequence, command.epoch, message))
 
-
-def _is_at_work(sequence: Sequence) -> bool:
-    return sequence.num_pending > 0 or (sequence.budget > 0 and not sequence.is_stopped)
+    def _fail_question(self, command: Alternatives, message: str) -> None:
+        self._publish(AlternativesReady(command.request, 0, 0, (), message))

@@ -1,13 +1,13 @@
-"""Commands on their way to the engine: a bounded queue in which a newer command takes the place of an older one.
+"""Outbox: a bounded queue of commands to the engine, in which a newer command replaces an obsolete one.
 
-Owns which command makes which other obsolete. Knows nothing of sockets or processes.
+Owns the rules by which a command makes an earlier one obsolete. Knows nothing of sockets or processes.
 """
 
 from __future__ import annotations
 
 import threading
 
-from generator.wire.messages import Alternatives, Budget, Drop, EngineCommand, Load, Set, Unload
+from generator.wire.messages import Alternatives, Budget, Drop, EngineCommand, Set
 
 LIMIT = 4096
 
@@ -15,11 +15,11 @@ _Key = tuple[str, str]
 
 
 class OutboxFull(Exception):
-    """The engine has taken no commands for so long that the limit was reached."""
+    """The queue reached its limit, because the engine has not taken commands for too long."""
 
 
 class Outbox:
-    """Safe to use from several threads. Order is kept, but for commands that a later one has replaced."""
+    """A thread-safe queue that keeps the order of the commands and forgets replaced ones."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
@@ -29,7 +29,7 @@ class Outbox:
         self._closed = False
 
     def put(self, command: EngineCommand) -> None:
-        """Never waits. Past the limit commands are dropped and the next `take` raises OutboxFull."""
+        """Add a command without waiting. Beyond the limit the command is lost and the next `take` raises OutboxFull."""
         with self._changed:
             for key in _replaced(command):
                 self._waiting.pop(key, None)
@@ -40,7 +40,10 @@ class Outbox:
             self._changed.notify()
 
     def take(self, seconds: float) -> list[EngineCommand] | None:
-        """All that waits, oldest first; nothing after `seconds` without a command; None once closed."""
+        """Return all waiting commands, oldest first, or None once the outbox is closed.
+
+        Without a waiting command, wait for one. After `seconds` without a command, return an empty list.
+        """
         with self._changed:
             if not (self._waiting or self._overflowed or self._closed):
                 self._changed.wait(seconds)
@@ -53,6 +56,7 @@ class Outbox:
             return taken
 
     def close(self) -> None:
+        """Wake the thread that waits in `take`, and make every `take` return None."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -62,8 +66,6 @@ def _key(command: EngineCommand) -> _Key:
     match command:
         case Set() | Budget() | Drop():
             return command.kind, command.sequence
-        case Load() | Unload():
-            return command.kind, command.model.key
         case Alternatives():
             return command.kind, command.request
         case _:
@@ -71,7 +73,10 @@ def _key(command: EngineCommand) -> _Key:
 
 
 def _replaced(command: EngineCommand) -> tuple[_Key, ...]:
-    """What need not be sent any more: a `Set` says all that earlier ones said, a `Drop` makes them pointless."""
+    """Return the keys of the commands that this one makes obsolete.
+
+    A `Set` contains everything that the earlier commands of its sequence said. A `Drop` makes them pointless.
+    """
     key = _key(command)
     match command:
         case Set():

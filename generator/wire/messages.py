@@ -1,7 +1,7 @@
-"""Messages between the web process and the engine process: every command in, every event out.
+"""Messages: the commands that the web process sends to the engine process, and the events that the engine returns.
 
-Owns their fields and their JSON form. Imported by both processes, so it needs nothing but the standard
-library. Knows nothing of sockets, drafts or tensors. Offsets and lengths are UTF-16 units.
+Owns the fields and the JSON form of each message. Offsets and lengths are UTF-16 units. Both processes import this
+module, so it needs nothing but the standard library. Knows nothing of sockets, drafts or tensors.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from generator.wire.sampling_params import SamplingParams
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Which model: `source` is `folder`, `hub`, `bundled` or `fake`; `location` is a path, a hub id or a fake's name.
+    """The identity of a model.
 
-    `window` is the number of tokens the model sees, premise included; None takes the model's own
-    limit, at most 1024.
+    `source` is `folder`, `hub`, `bundled` or `fake`. `location` is a path, a hub id or the name of a fake model.
+    `window` is the number of tokens that the model sees, including the premise. None means the model's own limit, at
+    most 1024.
     """
 
     source: str
@@ -29,27 +30,35 @@ class ModelSpec:
 
     @property
     def key(self) -> str:
+        """A string that is equal for equal models."""
         return f"{self.source}:{self.location}:{self.window or ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Premise:
-    """Prompt mode: `template` may hold the model's special tokens and `{prompt}`; `prompt` is plain text."""
+    """The writing prompt of a draft in prompt mode.
+
+    `template` may contain the model's special tokens and `{prompt}`. `prompt` is plain text.
+    """
 
     template: str
     prompt: str
 
 
 TYPED = -1
+"""The id in `Piece.ids` that marks text without tokens of a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of context. `ids` are the tokens that a model wrote and nobody touched, and `TYPED` wherever there is
-    other text; `lengths`, one per id, sum to the text. They hold only for the vocabulary named `tokenizer`.
+    """A part of the context.
 
-    Without ids all of it is other text. Columns, since a context is sent at every keystroke: what somebody edited
-    everywhere is made of hundreds of stretches.
+    `ids` are the tokens that a model wrote and that no edit has touched, with one `TYPED` for each stretch of other
+    text. `lengths` has one entry per id, and the entries sum to the length of the text. The ids are valid only for the
+    vocabulary whose fingerprint is `tokenizer`. Without ids the whole text is typed text.
+
+    The ids and lengths are two columns, not a list of stretches: a context is sent at every keystroke, and a text with
+    many edits has hundreds of stretches.
     """
 
     text: str
@@ -59,27 +68,15 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    kind: ClassVar[str] = "load"
-    model: ModelSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Unload:
-    kind: ClassVar[str] = "unload"
-    model: ModelSpec
-
-
-@dataclass(frozen=True, slots=True)
 class Set:
-    """What a sequence's context is now. Idempotent: it serves start, edit, retry, hand-over and recovery.
+    """The complete new context of a sequence. Idempotent, so that it serves start, edit, retry and recovery alike.
 
-    `pieces` run from the window's base to the end of the text, `before` are those that precede the base
-    (a bounded stretch, from which the engine may move the base back when the text after it is short).
-    `index` counts the model tokens that stand in the text; with `seed` and `attempt` it fixes the noise.
-    `run_tokens` counts what the run made before this epoch (for `min_length`).
-    `budget` is how many tokens this epoch may generate in all; at 0 the context is only prefilled.
-    `sampling.seed` is never None here: the web process draws one for the run.
+    `pieces` is the text from the window's base to its end. `before` is a bounded part of the text before the base. The
+    engine may move the base back into `before` when the text after the base is short. `index` is the number of model
+    tokens in the text; together with `seed` and `attempt` it determines the sampling noise. `run_tokens` is the number
+    of tokens that the run generated before this epoch, for `min_length`. `budget` is the number of tokens that this
+    epoch may generate in all; with 0 the context is only prefilled. `sampling.seed` is never None here, because the
+    web process draws a seed for each run.
     """
 
     kind: ClassVar[str] = "set"
@@ -99,7 +96,10 @@ class Set:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many tokens the epoch may generate in all, counted from its `Set`. 0 pauses. Stale epochs are ignored."""
+    """The number of tokens that the epoch may generate in all, counted from its `Set`.
+
+    0 pauses the sequence. The engine ignores a budget of another epoch.
+    """
 
     kind: ClassVar[str] = "budget"
     sequence: str
@@ -109,7 +109,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The sequence is closed: forget it and its slot."""
+    """Close the sequence and free its slot."""
 
     kind: ClassVar[str] = "drop"
     sequence: str
@@ -117,7 +117,10 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Alternatives:
-    """What else could stand at the token that covers unit `at` of `pieces` (or follow, where `at` is the end)."""
+    """A question for the alternatives to the token that covers unit `at` of `pieces`.
+
+    If `at` is the end of the text, the question is for the next token.
+    """
 
     kind: ClassVar[str] = "alternatives"
     request: str
@@ -131,26 +134,25 @@ class Alternatives:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Answered by `Pong` from the reader thread, even while a long step runs."""
+    """A liveness check. The engine's reader thread answers with `Pong`, even during a long step."""
 
     kind: ClassVar[str] = "ping"
 
 
-EngineCommand = Load | Unload | Set | Budget | Drop | Alternatives | Ping
+EngineCommand = Set | Budget | Drop | Alternatives | Ping
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First frame of the engine: proves it is the child that was started."""
+    """The engine's first frame. The one-time token proves that the web process started this engine."""
 
     kind: ClassVar[str] = "hello"
     token: str
-    pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Commands are served from now on, though a model may have to wait for its libraries."""
+    """The engine serves commands from now on. A model may still have to wait for the import of its libraries."""
 
     kind: ClassVar[str] = "ready"
     threads: int
@@ -158,7 +160,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The libraries that models need are there. Until now the engine may have been silent for long."""
+    """The engine has imported the libraries of the models. Before this event it may have been silent for seconds."""
 
     kind: ClassVar[str] = "imported"
     device: str
@@ -166,25 +168,29 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
+    """The answer to `Ping`."""
+
     kind: ClassVar[str] = "pong"
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`state` is `loading`, `ready`, `failed` or `unloaded`; `progress` 0 to 1; `reason` a sentence for the user."""
+    """The state of a model: `loading`, `ready`, `failed` or `unloaded`.
+
+    `progress` is from 0 to 1. `reason` is a sentence for the user if the load failed.
+    """
 
     kind: ClassVar[str] = "status"
     model: ModelSpec
     state: str
     progress: float = 0.0
     reason: str = ""
-    window: int = 0
     precision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """New text at the end of the sequence. `tokens` are `(id, length, logprob)` and sum to the text."""
+    """New text at the end of the sequence. `tokens` are `(id, length, logprob)`; the lengths sum to the text's."""
 
     kind: ClassVar[str] = "chunk"
     sequence: str
@@ -196,7 +202,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The model chose to end the text (only with `stop_at_end`)."""
+    """The model ended the text, which is possible only with `stop_at_end`."""
 
     kind: ClassVar[str] = "ended"
     sequence: str
@@ -205,8 +211,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """The window's base moved: `base` counts from the start of the `pieces` of this epoch's `Set`,
-    negative into `before`."""
+    """The window's base moved.
+
+    `base` counts from the start of the `pieces` in this epoch's `Set`. A negative base is in `before`.
+    """
 
     kind: ClassVar[str] = "rolled"
     sequence: str
@@ -216,19 +224,21 @@ class Rolled:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """This sequence cannot go on. `code`: `model_unavailable`, `too_large` (premise) or `engine`."""
+    """The sequence has stopped until its next `Set`. `message` is a sentence for the user."""
 
     kind: ClassVar[str] = "failed"
     sequence: str
     epoch: int
-    code: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class AlternativesReady:
-    """`options` are `(text, probability)` by falling probability; the range is the present token's, relative
-    to `pieces`. `error` is empty, or a sentence; then there are no options."""
+    """The answer to `Alternatives`.
+
+    `options` are `(text, probability)` in descending order of probability. `start` and `end` are the range of the
+    present token in `pieces`. A failed question has an `error`, which is a sentence for the user, and no options.
+    """
 
     kind: ClassVar[str] = "alternatives_ready"
     request: str
@@ -244,22 +254,22 @@ EngineEvent = Hello | Ready | Imported | Pong | Status | Chunk | Ended | Rolled 
 _MESSAGES: Mapping[str, type] = {
     message.kind: message
     for message in (
-        *(Load, Unload, Set, Budget, Drop, Alternatives, Ping),
+        *(Set, Budget, Drop, Alternatives, Ping),
         *(Hello, Ready, Imported, Pong, Status, Chunk, Ended, Rolled, Failed, AlternativesReady),
     )
 }
 
 
 def encode(message: EngineCommand | EngineEvent) -> dict[str, Any]:
-    """The message as JSON data, with its `kind`."""
+    """Return the message as JSON data, with its `kind`."""
     return {"kind": message.kind, **to_json(message)}
 
 
 def decode(data: object) -> EngineCommand | EngineEvent:
-    """The inverse of `encode`. Raises MalformedMessage for anything else."""
+    """Return the message that `encode` turned into `data`. Raise MalformedMessage for any other data."""
     given = dict(data) if isinstance(data, dict) else {}
     kind = given.pop("kind", None)
     if not isinstance(kind, str) or kind not in _MESSAGES:
-        raise MalformedMessage("not a message of this protocol")
+        raise MalformedMessage("The data has no kind of this protocol.")
     message: EngineCommand | EngineEvent = from_json(_MESSAGES[kind], given)
     return message

@@ -116,10 +116,8 @@ class LoadedModels:
         model.last_used = self._uses
 
     def load(self, spec: ModelSpec) -> None:
-        """Start to load the model unless a load is running. Announce a loaded model again."""
-        if spec.key in self.loaded:
-            self.announce(self.loaded[spec.key])
-        elif spec.key not in self._loading:
+        """Start to load the model unless a load is running."""
+        if spec.key not in self._loading:
             self._loading.add(spec.key)
             self._publish(Status(spec, "loading"))
             threading.Thread(target=self._load, args=(spec,), name="loading", daemon=True).start()
@@ -136,9 +134,7 @@ class LoadedModels:
         return model
 
     def finish(self, result: LoadFinished) -> LoadedModel | None:
-        """Return the loaded model, or None if the load failed or was cancelled by `unload`."""
-        if result.spec.key not in self._loading:
-            return None
+        """Return the loaded model, or None if the load failed."""
         self._loading.discard(result.spec.key)
         if result.runner is None:
             self.fail(result.spec, result.reason)
@@ -152,9 +148,8 @@ class LoadedModels:
         self._publish(Status(spec, "failed", reason=reason))
 
     def unload(self, spec: ModelSpec) -> None:
-        """Remove the model, or cancel its load."""
-        self._loading.discard(spec.key)
-        self.loaded.pop(spec.key, None)
+        """Remove the model from memory."""
+        del self.loaded[spec.key]
         self._publish(Status(spec, "unloaded"))
 
     def reject(self, model: LoadedModel) -> None:
@@ -172,8 +167,7 @@ class LoadedModels:
 
     def announce(self, model: LoadedModel) -> None:
         """Publish that the model is ready."""
-        runner = model.runner
-        self._publish(Status(model.spec, "ready", progress=1.0, window=runner.window, precision=runner.precision))
+        self._publish(Status(model.spec, "ready", progress=1.0, precision=model.runner.precision))
 
     def _load(self, spec: ModelSpec) -> None:
         try:

@@ -1,7 +1,7 @@
 """Connection: the engine's end of the socket to the web process.
 
-Owns the reader thread: commands are handed on, pings are answered at once, and the end of the
-connection, which is the parent's death, ends the process even in the middle of a step.
+Owns the reader thread, which hands over commands and answers pings at once. The end of the connection means that the
+web process is gone, so it ends the engine process, even during a step. Knows nothing of what commands do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ EXIT_MALFORMED = 4
 
 
 class ParentConnection:
+    """A connection to `port` on loopback. Raises OSError if the web process does not listen there."""
+
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self._socket.settimeout(None)
@@ -28,7 +30,7 @@ class ParentConnection:
         self._sending = threading.Lock()
 
     def send(self, event: EngineEvent) -> None:
-        """May be called from any thread. If nobody is there any more, the process ends."""
+        """Send an event, on any thread. End the process if the connection is closed."""
         try:
             with self._sending:
                 write_frame(self._socket, encode(event))
@@ -36,7 +38,7 @@ class ParentConnection:
             leave(EXIT_PARENT_GONE)
 
     def start_reading(self, on_command: Callable[[EngineCommand], None]) -> None:
-        """`on_command` is called on the reader thread, for every command but `Ping`."""
+        """Start the reader thread, which calls `on_command` for every command except `Ping`."""
         threading.Thread(target=self._read, args=(on_command,), name="reader", daemon=True).start()
 
     def _read(self, on_command: Callable[[EngineCommand], None]) -> None:
@@ -52,12 +54,14 @@ class ParentConnection:
         except ConnectionClosed:
             leave(EXIT_PARENT_GONE)
         except (FrameError, MalformedMessage) as error:
-            leave(EXIT_MALFORMED, f"the web process sent something malformed: {kind_and_place(error)}")
+            leave(EXIT_MALFORMED, f"The web process sent a malformed message: {kind_and_place(error)}")
 
 
 def leave(code: int, reason: str = "") -> None:
-    """End the process from whatever thread notices that it must end. Its parent's end needs no words: it was told to
-    stop, or cannot read them any more."""
+    """End the process at once, on any thread, and log the reason.
+
+    The end of the parent process needs no reason: the engine was told to stop, or the log has no reader any more.
+    """
     if reason:
         log(reason)
     sys.stderr.flush()

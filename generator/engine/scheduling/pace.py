@@ -1,6 +1,7 @@
-"""Pace: how long a sequence waits between two tokens, so that its words come evenly at so many a minute.
+"""Pace: the time between two tokens of a sequence, so that its words appear evenly at a number of words per minute.
 
-Owns how many tokens a word takes, and who waits long enough to lend its slot. Pure; knows nothing of clocks or steps.
+Owns the estimate of tokens per word, and which paced sequences wait long enough to lend their slot. Pure: knows nothing
+of clocks or steps.
 """
 
 from __future__ import annotations
@@ -10,22 +11,26 @@ from collections.abc import Callable, Iterable
 from generator.engine.scheduling.sequence import Sequence
 from generator.engine.tokens.vocabulary import WORD
 
-# Tokens of the page that are looked at. A text that only begins counts as usual English at first.
+# The estimate looks at this many of the last tokens. It adds a prior of usual English for texts that only begin.
 _REACH = 256
-_USUAL_TOKENS, _USUAL_WORDS = 16, 12
+_PRIOR_TOKENS, _PRIOR_WORDS = 16, 12
 
 
 def token_seconds(sequence: Sequence) -> float:
-    """The time from one token to the next; 0 without a pace. All tokens of a page's last words share it equally."""
-    pace = sequence.orders.sampling.pace
+    """Return the time between two tokens, or 0 without a pace. All tokens of the last words get the same time."""
+    pace = sequence.params.sampling.pace
     if pace is None:
         return 0.0
     starts, written = sequence.vocabulary.starts, sequence.token_ids[-_REACH:]
     words = sum(starts[token_id] == WORD for token_id in written)
-    return 60 / pace * (words + _USUAL_WORDS) / (len(written) + _USUAL_TOKENS)
+    return 60 / pace * (words + _PRIOR_WORDS) / (len(written) + _PRIOR_TOKENS)
 
 
-def resting(sequences: Iterable[Sequence], seconds_for: Callable[[int], float], now: float) -> list[Sequence]:
-    """Those who wait longer for their next token than computing all of theirs takes; who waits longest comes first."""
-    found = [s for s in sequences if s.ready_at - now > seconds_for(len(s.token_ids))]
-    return sorted(found, key=lambda s: -s.ready_at)
+def paced_idle(sequences: Iterable[Sequence], seconds_for: Callable[[int], float], now: float) -> list[Sequence]:
+    """Return the sequences that can lend their slot, the one with the longest wait first.
+
+    `seconds_for` is the time to compute a number of tokens. A sequence can lend its slot if it waits for its next token
+    longer than the computation of all its tokens takes.
+    """
+    idle = [s for s in sequences if s.ready_at - now > seconds_for(len(s.token_ids))]
+    return sorted(idle, key=lambda s: -s.ready_at)

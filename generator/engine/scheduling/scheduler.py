@@ -1,7 +1,7 @@
-"""Scheduler: which tokens of which sequences the next step computes, and who holds the slots.
+"""Scheduler: chooses the tokens that the next step computes, and the sequences that own the slots.
 
-There is no prefill phase and no decode phase: a step's token budget lets `num_computed` catch up with the
-tokens a sequence has. Fair by owner, then by draft. Pure: knows neither tensors nor time.
+A step has a token budget, which all sequences share (continuous batching). Owns fairness between owners, then between
+their drafts. Pure: knows neither tensors nor time.
 """
 
 from __future__ import annotations
@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from collections.abc import Sequence as AnySequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from generator.engine.networks.runner import DEFAULT_SLOTS, SEQUENCE_SLOTS
-from generator.engine.scheduling.lookahead_window import LookaheadWindow, begin_shadow
-from generator.engine.scheduling.sequence import Sequence
+from generator.engine.scheduling.lookahead_window import LookaheadWindow, begin_lookahead
+from generator.engine.scheduling.sequence import Phase, Sequence
 from generator.engine.tokens.window import common_prefix
 
-# A sequence that got a slot keeps it until it wrote this many tokens: taking turns costs recomputing a
-# window each time.
-TURN_TOKENS = 64
-# An owner with many drafts gets this many tokens for one of an owner with a single one: between fair and thrifty.
+# A sequence keeps a new slot until it has written this many tokens, because each slot rotation costs the computation
+# of a whole window.
+ROTATION_TOKENS = 64
+# While an owner with one draft gets one token, an owner with many drafts gets at most this many. A larger number uses
+# the steps better, a smaller one is fairer.
 OWNER_LEAD = 4 / 3
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledChunk:
-    """Compute `count` tokens of the sequence, from `num_computed` on; they are the last ones if `wants_logits`."""
+    """Compute `count` tokens of the sequence from `num_computed` on. With `wants_logits` they are the last ones."""
 
     sequence: Sequence
     count: int
@@ -32,181 +34,196 @@ class ScheduledChunk:
 
 
 class Scheduler:
-    """There are `num_slots` slots at first, and one more whenever all are taken and `may_grow` says so."""
+    """Begins with `num_slots` slots. While all are taken and `may_grow` returns true, it adds slots."""
 
     def __init__(self, num_slots: int, may_grow: Callable[[], bool] = lambda: False) -> None:
-        self._holders: list[Sequence | None] = [None] * num_slots
+        self._slot_owners: list[Sequence | None] = [None] * num_slots
         self._may_grow = may_grow
-        self._shadows: dict[Sequence, LookaheadWindow] = {}
-        self._resting: AnySequence[Sequence] = ()
+        self._lookaheads: dict[Sequence, LookaheadWindow] = {}
         self._step = self._served = 0
 
     @property
     def num_slots(self) -> int:
-        """How many slots may have been used."""
-        return len(self._holders)
+        """The number of slots that may have been used."""
+        return len(self._slot_owners)
 
     def schedule(
-        self, sequences: Iterable[Sequence], token_budget: int, resting: AnySequence[Sequence] = ()
+        self, sequences: Iterable[Sequence], token_budget: int, paced_idle: AnySequence[Sequence] = ()
     ) -> list[ScheduledChunk]:
-        """The next step's work, at most `token_budget` tokens; empty when nobody needs anything.
+        """Return the chunks of the next step, at most `token_budget` tokens, or no chunks if nothing is pending.
 
-        `resting` may lend their slots, in this order: they want nothing for long enough to be computed again."""
+        The `paced_idle` sequences lend their slots, in this order, if no other slot is free.
+        """
         self._step += 1
-        self._resting = resting
-        waiting = [sequence for sequence in sequences if sequence.num_pending > 0]
-        self._assign_slots(waiting)
+        waiting = [sequence for sequence in sequences if sequence.phase in (Phase.PREFILL, Phase.DECODE)]
+        self._assign_slots(waiting, paced_idle)
         ready = [sequence for sequence in waiting if sequence.slot is not None]
-        works = [self._work(sequence, count) for sequence, count in self._shares(ready, token_budget)]
-        works += self._shadow_works(works, token_budget - sum(work.count for work in works))
-        for work in works:
-            # No two alike: whoever comes later in a step comes later in the next one, too.
+        chunks = [_chunk(sequence, count) for sequence, count in self._shares(ready, token_budget)]
+        chunks += self._lookahead_chunks(chunks, token_budget - sum(chunk.count for chunk in chunks))
+        for chunk in chunks:
+            # All numbers differ, so that the order of a step is also the order of the next one.
             self._served += 1
-            work.sequence.last_served = self._served
-            work.sequence.turn_tokens += work.wants_logits
-        return works
+            chunk.sequence.last_served = self._served
+            chunk.sequence.slot_tokens += chunk.wants_logits
+        return chunks
 
     def release(self, sequence: Sequence) -> None:
-        """Take the sequence's slot; what was computed is lost."""
+        """Take the sequence's slot and its lookahead window. Its computed tokens are lost."""
         if sequence.slot is not None:
-            self._holders[sequence.slot] = None
+            self._slot_owners[sequence.slot] = None
         sequence.slot, sequence.num_computed = None, 0
-        if sequence in self._shadows:
-            self.release(self._shadows.pop(sequence))
+        if sequence in self._lookaheads:
+            self.release(self._lookaheads.pop(sequence))
 
-    def rolled(self, sequence: Sequence) -> None:
-        """The sequence's window moved: it goes on where its shadow is, if that has more of it."""
-        shadow = self._shadows.pop(sequence, None)
-        if shadow is None:
+    def switch_to_lookahead(self, sequence: Sequence) -> None:
+        """Continue in the lookahead window's slot after a roll, if more tokens are computed there."""
+        lookahead = self._lookaheads.pop(sequence, None)
+        if lookahead is None:
             return
-        ready = min(
-            *(shadow.num_computed, len(sequence.token_ids) - 1),
-            common_prefix(shadow.token_ids, sequence.token_ids),
+        computed = min(
+            *(lookahead.num_computed, len(sequence.token_ids) - 1),
+            common_prefix(lookahead.token_ids, sequence.token_ids),
         )
-        if ready > sequence.num_computed and sequence.slot is not None and shadow.slot is not None:
-            self._holders[sequence.slot], self._holders[shadow.slot] = shadow, sequence
-            sequence.slot, shadow.slot = shadow.slot, sequence.slot
-            sequence.num_computed = ready
-        self.release(shadow)
+        if computed > sequence.num_computed and sequence.slot is not None and lookahead.slot is not None:
+            self._slot_owners[sequence.slot], self._slot_owners[lookahead.slot] = lookahead, sequence
+            sequence.slot, lookahead.slot = lookahead.slot, sequence.slot
+            sequence.num_computed = computed
+        self.release(lookahead)
 
-    def acquire(self, sequence: Sequence) -> bool:
-        """Give the sequence a slot if one is free or its holder has nothing to do."""
-        slot = self._slot_for_shadow() if isinstance(sequence, LookaheadWindow) else self._slot_for_holder()
-        if slot is not None:
-            self._give(slot, sequence)
-        return slot is not None
-
-    def _work(self, sequence: Sequence, count: int) -> ScheduledChunk:
-        is_last = sequence.num_computed + count == len(sequence.token_ids)
-        return ScheduledChunk(sequence, count, is_last)
+    def acquire(self, sequence: Sequence, paced_idle: AnySequence[Sequence] = ()) -> bool:
+        """Give the sequence a slot if one is free, or if its owner has nothing to compute or is in `paced_idle`."""
+        return self._give(self._slot_for_sequence(paced_idle), sequence)
 
     def _shares(self, ready: AnySequence[Sequence], token_budget: int) -> list[tuple[Sequence, int]]:
-        """Who computes how many tokens: the budget shared equally by owners, then within each owner's share
-        edited sequences first, then one token for each that decodes and whose turn it is, then prefills."""
+        """Return the sequences to compute with their numbers of tokens.
+
+        Owners share the budget equally. Each owner's share goes to its sequences in the order of `_priority`.
+        """
         owned: dict[str, list[Sequence]] = {}
         for sequence in sorted(ready, key=lambda s: s.last_served):
             owned.setdefault(sequence.owner, []).append(sequence)
         budgets = share([sum(s.num_pending for s in group) for group in owned.values()], token_budget)
-        most = self._most_decoding(owned.values())
+        decode_limit = self._decode_limit(owned.values())
         shares: list[tuple[Sequence, int]] = []
         for group, budget in zip(owned.values(), budgets, strict=True):
-            for rank, limit in ((_is_edit, None), (_is_decode, most), (_is_prefill, None)):
-                ranked = [s for s in group if rank(s)][:limit]
+            for _, equals in groupby(sorted(group, key=_priority), key=_priority):
+                ranked = list(equals)
+                if ranked[0].phase is Phase.DECODE:
+                    ranked = ranked[:decode_limit]
                 counts = share([s.num_pending for s in ranked], budget)
                 budget -= sum(counts)
                 shares += [(s, count) for s, count in zip(ranked, counts, strict=True) if count]
         return shares
 
-    def _most_decoding(self, groups: Iterable[AnySequence[Sequence]]) -> int:
-        """How many sequences of one owner may decode in this step: on average `OWNER_LEAD` for each one of the owner
-        with fewest. A row more costs a step little, but many rows of one owner would make all others slow."""
+    def _decode_limit(self, groups: Iterable[AnySequence[Sequence]]) -> int:
+        """Return how many sequences of one owner may decode in this step.
+
+        On average this is `OWNER_LEAD` times the number of sequences of the owner with the fewest. One more item costs
+        a step little, but many items of one owner would slow down all other owners.
+        """
         fewest = min(map(len, groups), default=0)
         return int(OWNER_LEAD * fewest * self._step) - int(OWNER_LEAD * fewest * (self._step - 1))
 
-    def _shadow_works(self, works: AnySequence[ScheduledChunk], token_budget: int) -> list[ScheduledChunk]:
-        """Compute ahead for those of `works` whose window is nearly full, with what the step has left."""
-        for sequence in [s for s, shadow in self._shadows.items() if shadow.of is not s.window]:
-            self.release(self._shadows.pop(sequence))  # It was edited.
+    def _lookahead_chunks(self, chunks: AnySequence[ScheduledChunk], token_budget: int) -> list[ScheduledChunk]:
+        """Spend the rest of the budget on the lookahead windows of the sequences that decode in this step."""
+        for sequence in [s for s, lookahead in self._lookaheads.items() if lookahead.current is not s.window]:
+            self.release(self._lookaheads.pop(sequence))  # An edit has replaced the window.
         found = []
-        writing = [work.sequence for work in works if work.wants_logits]
-        for sequence in sorted(writing, key=lambda s: s.window.limit - len(s.token_ids)):
-            shadow = self._shadows.get(sequence) or self._begin_shadow(sequence)
-            if shadow is not None and (count := min(shadow.follow(), token_budget)) > 0:
+        decoding = [chunk.sequence for chunk in chunks if chunk.wants_logits]
+        for sequence in sorted(decoding, key=lambda s: s.window.limit - len(s.token_ids)):
+            lookahead = self._lookaheads.get(sequence) or self._begin_lookahead(sequence)
+            if lookahead is not None and (count := min(lookahead.catch_up(), token_budget)) > 0:
                 token_budget -= count
-                found.append(ScheduledChunk(shadow, count, False))
+                found.append(ScheduledChunk(lookahead, count, False))
         return found
 
-    def _begin_shadow(self, sequence: Sequence) -> LookaheadWindow | None:
-        shadow = begin_shadow(sequence)
-        if shadow is None or not self.acquire(shadow):
+    def _begin_lookahead(self, sequence: Sequence) -> LookaheadWindow | None:
+        lookahead = begin_lookahead(sequence)
+        if lookahead is None or not self._give(self._slot_for_lookahead(), lookahead):
             return None
-        self._shadows[sequence] = shadow
-        return shadow
+        self._lookaheads[sequence] = lookahead
+        return lookahead
 
-    def _assign_slots(self, waiting: AnySequence[Sequence]) -> None:
+    def _assign_slots(self, waiting: AnySequence[Sequence], paced_idle: AnySequence[Sequence]) -> None:
         without = sorted((s for s in waiting if s.slot is None), key=lambda s: (not s.is_edited, s.last_served))
-        are_all_busy = False
+        is_full = False
         for sequence in without:
-            # Whoever takes a turn wants a slot, so none comes free for those who come after.
-            are_all_busy = are_all_busy or not self.acquire(sequence)
-            if are_all_busy:
-                self._take_turn(sequence)
+            # A slot rotation frees no slot, so after the first failure all later sequences must rotate, too.
+            is_full = is_full or not self.acquire(sequence, paced_idle)
+            if is_full:
+                self._rotate_slot(sequence)
 
-    def _slot_for_holder(self) -> int | None:
-        """An empty slot, if need be a new one or the latest shadow's; else that of who has been idle for longest, or
-        rests."""
-        num_holders = sum(holder is not None for holder in self._holders) - len(self._shadows)
-        while num_holders >= self._most_holders and self._may_grow():
-            self._holders.append(None)
-        if num_holders >= self._most_holders:
+    def _slot_for_sequence(self, paced_idle: AnySequence[Sequence]) -> int | None:
+        """Return a free slot, a new one, or the one of the latest lookahead window.
+
+        At the maximum number of slot owners, return the slot of the sequence that is idle for the longest time, or of
+        the first `paced_idle` sequence that has one.
+        """
+        num_owners = sum(owner is not None for owner in self._slot_owners) - len(self._lookaheads)
+        while num_owners >= self._max_slot_owners and self._may_grow():
+            self._slot_owners.append(None)
+        if num_owners >= self._max_slot_owners:
             idle = self._idle_slot()
-            return next((s.slot for s in self._resting if s.slot is not None), None) if idle is None else idle
-        if None not in self._holders:
-            self.release(self._shadows.popitem()[1])
-        return self._holders.index(None)
+            return next((s.slot for s in paced_idle if s.slot is not None), None) if idle is None else idle
+        if None not in self._slot_owners:
+            self.release(self._lookaheads.popitem()[1])
+        return self._slot_owners.index(None)
 
     @property
-    def _most_holders(self) -> int:
-        """How many sequences may have a slot that are no shadows."""
+    def _max_slot_owners(self) -> int:
+        """The maximum number of sequences with a slot. The other slots are reserved for lookahead windows."""
         return max(min(self.num_slots, SEQUENCE_SLOTS), self.num_slots * SEQUENCE_SLOTS // DEFAULT_SLOTS)
 
-    def _slot_for_shadow(self) -> int | None:
-        """An empty one: who is idle may only be typing, and goes on in a moment. Where none is kept for shadows, the
-        slot of who has been idle for longest."""
-        if None in self._holders:
-            return self._holders.index(None)
-        return self._idle_slot() if len(self._holders) == self._most_holders else None
+    def _slot_for_lookahead(self) -> int | None:
+        """Return a free slot, or the longest idle sequence's if no slot is reserved for lookahead windows.
+
+        Otherwise idle sequences keep their slots, because their users probably type and continue in a moment.
+        """
+        if None in self._slot_owners:
+            return self._slot_owners.index(None)
+        return self._idle_slot() if len(self._slot_owners) == self._max_slot_owners else None
 
     def _idle_slot(self) -> int | None:
-        idle = [s for s in self._holders if s is not None and s.num_pending <= 0 and not isinstance(s, LookaheadWindow)]
+        """Return the slot of the sequence that is paused or stopped for the longest time."""
+        idle = [s for s in self._sequences_with_slot() if s.phase in (Phase.PAUSED, Phase.STOPPED)]
         return min(idle, key=lambda s: s.last_served).slot if idle else None
 
-    def _take_turn(self, sequence: Sequence) -> None:
-        """Relieve a holder of the owner with most slots: at once if that owner has two more than ours,
-        else when the holder's turn is over."""
-        held: dict[str, list[Sequence]] = {}
-        for holder in self._holders:
-            if holder is not None and not isinstance(holder, LookaheadWindow):
-                held.setdefault(holder.owner, []).append(holder)
-        mine = len(held.get(sequence.owner, ()))
-        richest = max(held, key=lambda owner: (len(held[owner]), owner == sequence.owner))
-        holder = max(held[richest], key=lambda s: (s.turn_tokens, -s.last_served))
-        is_unequal = len(held[richest]) > mine + 1
-        is_over = holder.turn_tokens >= TURN_TOKENS and len(held[richest]) >= mine
-        if (is_unequal or is_over) and holder.slot is not None:
-            self._give(holder.slot, sequence)
+    def _sequences_with_slot(self) -> list[Sequence]:
+        return [s for s in self._slot_owners if s is not None and not isinstance(s, LookaheadWindow)]
 
-    def _give(self, slot: int, sequence: Sequence) -> None:
-        holder = self._holders[slot]
-        if holder is not None:
-            self.release(holder)
-        self._holders[slot] = sequence
-        sequence.slot, sequence.num_computed, sequence.turn_tokens = slot, 0, 0
+    def _rotate_slot(self, sequence: Sequence) -> None:
+        """Give the sequence a slot of the owner with the most slots, if that is fair.
+
+        It is fair at once if that owner has two slots more than the sequence's owner. It is also fair if the slot's
+        sequence has written `ROTATION_TOKENS` tokens.
+        """
+        by_owner: dict[str, list[Sequence]] = {}
+        for other in self._sequences_with_slot():
+            by_owner.setdefault(other.owner, []).append(other)
+        own_slots = len(by_owner.get(sequence.owner, ()))
+        richest = max(by_owner, key=lambda owner: (len(by_owner[owner]), owner == sequence.owner))
+        replaced = max(by_owner[richest], key=lambda s: (s.slot_tokens, -s.last_served))
+        is_unequal = len(by_owner[richest]) > own_slots + 1
+        is_due = replaced.slot_tokens >= ROTATION_TOKENS and len(by_owner[richest]) >= own_slots
+        if is_unequal or is_due:
+            self._give(replaced.slot, sequence)
+
+    def _give(self, slot: int | None, sequence: Sequence) -> bool:
+        """Make the sequence the owner of the slot. Return False if `slot` is None."""
+        if slot is None:
+            return False
+        if (previous := self._slot_owners[slot]) is not None:
+            self.release(previous)
+        self._slot_owners[slot] = sequence
+        sequence.slot, sequence.num_computed, sequence.slot_tokens = slot, 0, 0
+        return True
 
 
 def share(demands: AnySequence[int], amount: int) -> list[int]:
-    """`amount` shared so that nobody gets more than demanded and the least served get equally much;
-    what does not divide goes to those who come first."""
+    """Split `amount` max-min fairly: no demand is exceeded, and the smallest shares are as large as possible.
+
+    An indivisible rest goes to earlier entries.
+    """
     shares = [0] * len(demands)
     order = sorted(range(len(demands)), key=lambda i: (demands[i], -i))
     for position, i in enumerate(order):
@@ -215,13 +232,12 @@ def share(demands: AnySequence[int], amount: int) -> list[int]:
     return shares
 
 
-def _is_edit(sequence: Sequence) -> bool:
-    return sequence.is_edited and sequence.num_pending > 1
+def _priority(sequence: Sequence) -> int:
+    """The order in a step: edited contexts, then sequences that decode, then other prefills."""
+    if sequence.phase is Phase.DECODE:
+        return 1
+    return 0 if sequence.is_edited else 2
 
 
-def _is_decode(sequence: Sequence) -> bool:
-    return sequence.num_pending == 1
-
-
-def _is_prefill(sequence: Sequence) -> bool:
-    return not sequence.is_edited and sequence.num_pending > 1
+def _chunk(sequence: Sequence, count: int) -> ScheduledChunk:
+    return ScheduledChunk(sequence, count, sequence.num_computed + count == len(sequence.token_ids))

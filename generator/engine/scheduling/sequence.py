@@ -1,28 +1,39 @@
-"""Sequence: the token side of one draft, from the `Set` that tells its context to the text it adds.
+"""Sequence: the token side of one draft, from the context in its `Set` to the text that the model adds.
 
-Owns epoch, budget and what is computed. Pure: knows neither tensors nor the order in which sequences run.
-Invariant: its slot holds the keys and values of `token_ids[:num_computed]`, and nothing else counts.
+Owns the epoch, the budget and the number of computed tokens. Pure: knows neither tensors nor the order in which
+sequences run. Invariant: the sequence's slot holds the keys and values of `token_ids[:num_computed]`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from generator.engine.sampling.arrays import Ids
 from generator.engine.sampling.banned_words import BannedWords
 from generator.engine.tokens.detokenizer import Detokenizer
-from generator.engine.tokens.vocabulary import Vocabulary, units
+from generator.engine.tokens.utf16 import units
+from generator.engine.tokens.vocabulary import Vocabulary
 from generator.engine.tokens.window import Window, common_prefix
 from generator.wire.messages import Chunk, Ended, EngineEvent, Failed, Rolled
 from generator.wire.sampling_params import SamplingParams
 
-# A character has at most four bytes: a sequence may go this far beyond its budget to finish one.
+# A sequence may exceed its budget to finish a character, which has at most four bytes.
 _MAX_OVERRUN = 3
+
+
+class Phase(Enum):
+    """What a sequence needs from the next step."""
+
+    PAUSED = "paused"  # nothing: its context is computed or not wanted, and its budget is spent
+    PREFILL = "prefill"  # more than one token
+    DECODE = "decode"  # exactly one token
+    STOPPED = "stopped"  # nothing until its next context, because it has ended or failed
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceParams:
-    """What one epoch asks for; see `messages.Set`."""
+    """The request of one epoch. See `messages.Set` for the fields."""
 
     epoch: int
     sampling: SamplingParams
@@ -33,105 +44,124 @@ class SequenceParams:
 
 @dataclass(eq=False)
 class Sequence:
-    """`last_served`, `turn_tokens` and `slot` belong to the scheduler.
+    """One draft's tokens.
 
-    `wants_prefill` until a new context is computed, even when nothing may be generated yet; `is_edited` if that
-    context replaced another one.
+    `is_edited` is true until a context that replaced another one is computed. `ready_at` is the earliest time of the
+    next token, which the loop sets for a paced sequence. `slot`, `last_served` and `slot_tokens` belong to the
+    scheduler.
     """
 
     id: str
     owner: str
-    orders: SequenceParams
+    params: SequenceParams
     window: Window
     vocabulary: Vocabulary
     budget: int
     num_computed: int = 0
     num_generated: int = 0
-    is_stopped: bool = False
     ready_at: float = 0.0
-    slot: int | None = None
-    wants_prefill: bool = True
     is_edited: bool = False
+    slot: int | None = None
     last_served: int = 0
-    turn_tokens: int = 0
-    _detokenizer: Detokenizer = field(default_factory=Detokenizer)
-    _held: list[tuple[int, int, float]] = field(default_factory=list)
-    _held_text: str = ""
-    _banned: BannedWords | None = None
+    slot_tokens: int = 0
+    _is_stopped: bool = field(default=False, init=False)
+    # A new context is computed even if the budget allows no token yet.
+    _wants_prefill: bool = field(default=True, init=False)
+    _detokenizer: Detokenizer = field(default_factory=Detokenizer, init=False)
+    _held_tokens: list[tuple[int, int, float]] = field(default_factory=list, init=False)
+    _held_text: str = field(default="", init=False)
+    _banned: BannedWords | None = field(default=None, init=False)
 
     @property
     def token_ids(self) -> list[int]:
+        """The tokens of the window."""
         return self.window.token_ids
 
     @property
-    def may_generate(self) -> bool:
-        if self.is_stopped or self.budget <= 0:
-            return False
-        beyond = self.num_generated - self.budget
-        return beyond < 0 or (beyond < _MAX_OVERRUN and self._detokenizer.is_inside_character)
+    def phase(self) -> Phase:
+        """What the sequence needs from the next step."""
+        if self._is_stopped:
+            return Phase.STOPPED
+        num_pending = self.num_pending
+        if num_pending <= 0:
+            return Phase.PAUSED
+        return Phase.DECODE if num_pending == 1 else Phase.PREFILL
 
     @property
     def num_pending(self) -> int:
-        """Tokens to compute. The last one waits until its logits are wanted, so that they are at hand then."""
-        may_generate = self.may_generate
-        if self.is_stopped or not (may_generate or self.wants_prefill):
+        """The number of tokens to compute.
+
+        Without budget the last token of the context stays pending, so that its logits are computed when they are
+        wanted.
+        """
+        may_generate = self._may_generate
+        if self._is_stopped or not (may_generate or self._wants_prefill):
             return 0
         return len(self.token_ids) - self.num_computed - (0 if may_generate else 1)
 
     @property
+    def _may_generate(self) -> bool:
+        if self.budget <= 0:
+            return False
+        overrun = self.num_generated - self.budget
+        return overrun < 0 or (overrun < _MAX_OVERRUN and self._detokenizer.is_inside_character)
+
+    @property
     def next_index(self) -> int:
-        """Which model token of the text comes next: fixes the noise."""
-        return self.orders.index + self.num_generated
+        """The number of model tokens in the text before the next one. It determines the sampling noise."""
+        return self.params.index + self.num_generated
 
     def banned_ids(self) -> Ids:
-        """The tokens that would complete a word that must not come. Found out once for all tokens: it takes long."""
-        words = self.orders.sampling.banned_words
+        """Return the tokens that would complete a banned word. The word list is analysed once, because it is slow."""
+        words = self.params.sampling.banned_words
         if self._banned is None or self._banned.words != words:
             self._banned = BannedWords(self.vocabulary, words)
         return self._banned.ids(self.token_ids)
 
     @property
     def may_end(self) -> bool:
-        sampling = self.orders.sampling
-        return sampling.stop_at_end and self.orders.run_tokens + self.num_generated >= sampling.min_length
+        """Whether the model may write an end token now."""
+        sampling = self.params.sampling
+        return sampling.stop_at_end and self.params.run_tokens + self.num_generated >= sampling.min_length
 
-    def revise(self, orders: SequenceParams, window: Window, budget: int) -> list[EngineEvent]:
-        """A new context: whatever it has in common with what is computed stays."""
+    def set_context(self, params: SequenceParams, window: Window, budget: int) -> list[EngineEvent]:
+        """Replace the context. The computed tokens of the longest common prefix stay valid (prefix cache)."""
         self.num_computed = min(
             self.num_computed, common_prefix(self.token_ids, window.token_ids), len(window.token_ids) - 1
         )
-        self.orders, self.window, self.budget = orders, window, budget
-        # Whoever edits sees the next word at once, whatever the pace.
-        self.num_generated, self.is_stopped, self.ready_at = 0, False, 0.0
-        self.wants_prefill = self.is_edited = True
-        self._detokenizer, self._held, self._held_text = Detokenizer(), [], ""
-        return self.placed()
+        self.params, self.window, self.budget = params, window, budget
+        # The first word after an edit comes at once, whatever the pace.
+        self.num_generated, self.ready_at = 0, 0.0
+        self._is_stopped, self._wants_prefill, self.is_edited = False, True, True
+        self._detokenizer, self._held_tokens, self._held_text = Detokenizer(), [], ""
+        return self.base_events()
 
     def advance(self, count: int) -> None:
-        """`count` more tokens are computed."""
+        """Note that `count` more tokens are computed."""
         self.num_computed += count
         if self.num_pending == 0:
-            self.wants_prefill = self.is_edited = False
+            self._wants_prefill = self.is_edited = False
 
     def set_budget(self, budget: int) -> None:
+        """Set the number of tokens that this epoch may generate in all. 0 also stops the prefill."""
         self.budget = budget
         if budget == 0:
-            self.wants_prefill = False
+            self._wants_prefill = False
 
-    def placed(self) -> list[EngineEvent]:
-        """What to tell when the window of a new context does not begin where its pieces do."""
-        return [Rolled(self.id, self.orders.epoch, self.window.base)] if self.window.base else []
+    def base_events(self) -> list[EngineEvent]:
+        """Return the event for a new context whose window does not begin at the start of its pieces."""
+        return [Rolled(self.id, self.params.epoch, self.window.base)] if self.window.base else []
 
     def append(self, token_id: int, logprob: float) -> list[EngineEvent]:
-        """The model's next token. Events: text with complete characters, an end, a window that moved."""
+        """Add the model's next token. Return the events for complete characters, an end and a roll of the window."""
         if token_id in self.vocabulary.end_ids:
-            self.is_stopped = True
-            return [*self._release(self._detokenizer.finish()), Ended(self.id, self.orders.epoch)]
+            self._is_stopped = True
+            return [*self._release(self._detokenizer.finish()), Ended(self.id, self.params.epoch)]
         text = self._detokenizer.feed(self.vocabulary.token_bytes[token_id])
         length = units(text)
         self.num_generated += 1
         self.window.append(token_id, length)
-        self._held.append((token_id, length, logprob))
+        self._held_tokens.append((token_id, length, logprob))
         self._held_text += text
         events: list[EngineEvent] = []
         if not self._detokenizer.is_inside_character:
@@ -140,26 +170,24 @@ class Sequence:
             events += self._roll()
         return events
 
-    def fail(self, code: str, message: str) -> EngineEvent:
-        """Stop until the next context; nothing computed is trusted any more."""
-        self.is_stopped, self.num_computed = True, 0
-        return Failed(self.id, self.orders.epoch, code, message)
+    def fail(self, message: str) -> EngineEvent:
+        """Stop until the next context. The computed tokens are not trusted any more."""
+        self._is_stopped, self.num_computed = True, 0
+        return Failed(self.id, self.params.epoch, message)
 
     def _release(self, rest: str) -> list[EngineEvent]:
-        """The held tokens as a chunk; `rest` is what an unfinished character turned into."""
-        if not self._held:
+        """Return the held tokens as a chunk. `rest` is the replacement of an unfinished character."""
+        if not self._held_tokens:
             return []
         if rest:
-            token_id, length, logprob = self._held[-1]
-            self._held[-1] = (token_id, length + units(rest), logprob)
-        chunk = Chunk(
-            self.id, self.orders.epoch, self._held_text + rest, tuple(self._held), self.vocabulary.fingerprint
-        )
-        self._held, self._held_text = [], ""
-        return [chunk]
+            token_id, length, logprob = self._held_tokens[-1]
+            self._held_tokens[-1] = (token_id, length + units(rest), logprob)
+        text, tokens = self._held_text + rest, tuple(self._held_tokens)
+        self._held_tokens, self._held_text = [], ""
+        return [Chunk(self.id, self.params.epoch, text, tokens, self.vocabulary.fingerprint)]
 
     def _roll(self) -> list[EngineEvent]:
         before = self.token_ids
         self.window.roll()
         self.num_computed = min(self.num_computed, common_prefix(before, self.token_ids), len(self.token_ids) - 1)
-        return [Rolled(self.id, self.orders.epoch, self.window.base)]
+        return [Rolled(self.id, self.params.epoch, self.window.base)]

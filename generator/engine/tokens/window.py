@@ -1,6 +1,7 @@
-"""Window: the tokens a model sees. A pinned head (premise or start token), then the text from the base on.
+"""Window: the tokens that a model sees, which are a pinned head and the text from the base on.
 
-Owns where the base is and when it moves. Pure: knows ids, lengths and where tokens start, no text and no tensor.
+Owns the position of the base and its moves. Pure: knows ids, lengths and the starts of tokens, but no text and no
+tensors.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from generator.engine.tokens.vocabulary import CHARACTER, WORD, Tokens
 
 MIN_WINDOW = 16
 
-# A character has at most four bytes, so the start of one is never further back.
+# A character has at most four bytes, so its start is at most this many tokens back.
 _CHARACTER_REACH = 3
 
 
 class Window:
-    """`token_ids` is the head followed by the text's tokens from the base on; never longer than `limit` for long. That
-    is `size`, but less where the first move is to come `early`.
+    """A head and a text that grows at its end.
 
-    `lengths` has one entry per text token (not for the head). `base` is in UTF-16 units, counted from where
-    the text given at the start began.
+    `token_ids` is the head (the premise or the start token), followed by the tokens of the text from the base on.
+    `lengths` has one entry per text token and none for the head. `base` is in UTF-16 units, counted from the start of
+    the text that the window was created with. Once there are more than `limit` tokens, the owner must call `roll`.
+    `limit` is `size`, or less before the first roll of a window that rolls early.
     """
 
     def __init__(self, size: int, head: AnySequence[int], text: Tokens, base: int, starts: bytes) -> None:
@@ -39,29 +41,31 @@ class Window:
 
     @property
     def num_text(self) -> int:
+        """The number of tokens after the head."""
         return len(self.lengths)
 
     @property
     def is_overfull(self) -> bool:
+        """Whether the window must roll."""
         return len(self.token_ids) > self.limit
 
     def ids(self) -> npt.NDArray[np.int64]:
-        """`token_ids` as numpy wants them: a list takes long to turn into that, an array is just copied."""
+        """Return `token_ids` as a numpy array. Copying the internal array is much faster than converting the list."""
         return np.array(self._array, dtype=np.int64)
 
     def append(self, token_id: int, length: int) -> None:
+        """Add a token of `length` UTF-16 units at the end of the text."""
         self.token_ids.append(token_id)
         self._array.append(token_id)
         self.lengths.append(length)
 
     def roll(self, early: int = 0) -> None:
-        """Move the base forward so that half a window of text follows it, and `early` tokens more."""
+        """Move the base forward, so that half a window of text and `early` more tokens follow it."""
         self._drop(self._num_dropped(self.num_text, early))
         self.limit = self.size
 
-    def ahead(self) -> Window | None:
-        """The window that this one rolls to when it is overfull, as far as its text is there; None while it is open
-        where that begins."""
+    def next_window(self) -> Window | None:
+        """Return the window that `roll` will create, with the text so far, or None while its base is uncertain."""
         num_text = self.limit - self.num_head + 1
         if self.num_text <= num_text - self.size // 2:
             return None
@@ -71,9 +75,9 @@ class Window:
         return window
 
     def _num_dropped(self, num_text: int, early: int = 0) -> int:
-        """How many tokens a roll drops that finds `num_text`."""
+        """Return the number of tokens that a roll drops when the text has `num_text` tokens."""
         text = Tokens(self.token_ids[self.num_head :], self.lengths)
-        return find_start(text, max(0, num_text - self.size // 2 - early), self._starts, self.size // 16)
+        return find_base(text, max(0, num_text - self.size // 2 - early), self._starts, self.size // 16)
 
     def _drop(self, count: int) -> None:
         self.base += sum(self.lengths[:count])
@@ -83,27 +87,30 @@ class Window:
 
 
 def stagger(name: str, size: int) -> int:
-    """How early the first move of the window of the sequence so named comes. Drafts of one beginning, begun together,
-    would otherwise all have to be computed ahead at the same time, for ever."""
+    """Return how many tokens early the first roll of the sequence `name` comes.
+
+    Drafts that start together from one beginning would otherwise roll at the same step again and again, and all their
+    lookahead windows would compete for the same steps.
+    """
     return zlib.crc32(name.encode()) % max(1, size * 3 // 8)
 
 
-def find_start(text: Tokens, index: int, starts: bytes, reach: int) -> int:
-    """The nearest place for a base at or before `index`: a word's start within `reach` tokens, else a character's.
+def find_base(text: Tokens, index: int, starts: bytes, reach: int) -> int:
+    """Return the nearest token for a base at or before `index`: a word within `reach` tokens, or else a character.
 
-    A word's start, because there the text tokenizes the same whatever stood before it. Never after a token
-    that adds nothing to the text: then the place would not be clear from its offset alone.
+    From the start of a word, a text has the same tokens whatever precedes it. The token before the base always has a
+    length, because otherwise the offset of the base would not identify the token.
     """
     for wanted, distance in ((WORD, reach), (CHARACTER, max(reach, _CHARACTER_REACH))):
         for candidate in range(index, max(-1, index - distance - 1), -1):
             if candidate == 0 or (text.lengths[candidate - 1] and starts[text.ids[candidate]] >= wanted):
                 return candidate
-    # Only invalid UTF-8 has a longer stretch without a character's start.
+    # Only invalid UTF-8 has more tokens in a row inside a character.
     return index
 
 
 def common_prefix(left: AnySequence[int], right: AnySequence[int]) -> int:
-    """How many tokens `left` and `right` have in common at their start."""
+    """Return the length of the longest common prefix."""
     shorter = min(len(left), len(right))
     if left[:shorter] == right[:shorter]:
         return shorter

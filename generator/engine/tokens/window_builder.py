@@ -1,6 +1,6 @@
-"""Context: the pieces and premise of a command become the window the model sees.
+"""Window builder: turns the premise and pieces of a command into the window that the model sees.
 
-Owns tokenizing pieces and choosing the base for a new context. Knows nothing of slots, steps or tensors.
+Owns the tokenization of pieces and the choice of the base for a new context. Knows nothing of slots, steps or tensors.
 """
 
 from __future__ import annotations
@@ -9,28 +9,30 @@ from collections.abc import Iterator
 from collections.abc import Sequence as AnySequence
 from itertools import accumulate
 
-from generator.engine.tokens.vocabulary import WORD, Tokens, Vocabulary, units
-from generator.engine.tokens.window import Window, find_start
+from generator.engine.tokens.utf16 import Utf16Text, units
+from generator.engine.tokens.vocabulary import WORD, Tokens, Vocabulary
+from generator.engine.tokens.window import Window, find_base
 from generator.wire.messages import TYPED, Piece, Premise
 
-# No text is read further back than this many characters per token of the window: far more than tokens span.
+# The builder reads at most this many characters per token of the window, which is far more than a token spans.
 _CHARACTERS_PER_TOKEN = 32
-# Longer words of a model's are left as they are where somebody goes on with them.
+# Typed text that continues a model's word is tokenized together with it, if the word has at most this many tokens.
 _MAX_HEALED_TOKENS = 8
 
 
 class PremiseTooLarge(ValueError):
-    """The premise takes more than a quarter of the window; the message says so to the user."""
+    """The premise takes more than a quarter of the window. The message is a sentence for the user."""
 
 
 def pinned_head(vocabulary: Vocabulary, premise: Premise | None, size: int) -> list[int]:
-    """What leads every window: the premise, or a start token so that even an empty text can begin.
+    """Return the head of a window: the premise, or the start token, so that the model can begin an empty text.
 
-    Raises PremiseTooLarge."""
+    Raise PremiseTooLarge if the premise takes more than a quarter of `size`.
+    """
     ids = vocabulary.tokenize_template(premise.template, premise.prompt) if premise else []
     if len(ids) > size // 4:
         raise PremiseTooLarge(
-            f"The writing prompt takes {len(ids)} tokens; with this model it may take {size // 4}. Shorten it."
+            f"The writing prompt takes {len(ids)} tokens, and this model allows {size // 4}. Please shorten it."
         )
     return ids or [vocabulary.start_id]
 
@@ -43,13 +45,15 @@ def build_window(
     pieces: AnySequence[Piece],
     early: int = 0,
 ) -> Window:
-    """The window over `pieces`, its base moved forward if they don't fit, or back if too few tokens follow it. Where no
-    base was chosen yet, the first one comes, or the next one will come, so many tokens `early`."""
-    room = size - len(head)
-    text, skipped = read_tail(vocabulary, pieces, room)
+    """Return the window over `pieces`.
+
+    The base moves forward if the pieces do not fit, or back into `before` if too few tokens follow it. Without
+    `before` the base has not moved yet, so its first move comes `early` tokens early, either here or at the first roll.
+    """
+    text, skipped = read_tail(vocabulary, pieces, size - len(head))
     base = skipped
     if not skipped and len(text.ids) < size // 2 and before:
-        # A little more than half a window, so that deleting on does not move the base at every stroke.
+        # A little more than half a window, so that further deletions do not move the base at every keystroke.
         earlier = _suffix(vocabulary, before, size * 5 // 8 - len(text.ids), reach=size // 16)
         base = -sum(earlier.lengths)
         text = Tokens(earlier.ids + text.ids, earlier.lengths + text.lengths)
@@ -62,7 +66,10 @@ def build_window(
 
 
 def read_tail(vocabulary: Vocabulary, pieces: AnySequence[Piece], wanted: int) -> tuple[Tokens, int]:
-    """The tokens of the last pieces, read backwards until there are more than `wanted`, and the units left out."""
+    """Return the last tokens of the pieces and the number of UTF-16 units before them.
+
+    The pieces are read backwards until there are more than `wanted` tokens.
+    """
     found: list[Tokens] = []
     count, skipped = 0, sum(units(piece.text) for piece in pieces)
     for tokens, length in _stretches(vocabulary, pieces, wanted * _CHARACTERS_PER_TOKEN):
@@ -79,20 +86,22 @@ def read_tail(vocabulary: Vocabulary, pieces: AnySequence[Piece], wanted: int) -
 
 
 def _stretches(vocabulary: Vocabulary, pieces: AnySequence[Piece], most: int) -> Iterator[tuple[Tokens, int]]:
-    """The tokens of one stretch after the other, from the last one on, and its units: some tokenizers drop some. What a
-    model wrote keeps its tokens.
+    """Yield the tokens and the length of each stretch, from the last one to the first.
 
-    Of a text of more than `most` characters only its end is read, and nothing before it."""
+    A stretch is typed text or text of the model, which keeps its tokens. The length is in UTF-16 units and is not
+    always the sum of the tokens' lengths, because some tokenizers drop characters. Of typed text with more than `most`
+    characters only the end is read, and nothing before it.
+    """
     for piece in reversed(pieces):
         ids, lengths = _columns(vocabulary, piece)
-        written = piece.text.encode("utf-16-le", "surrogatepass")
+        written = Utf16Text(piece.text)
         ends = [0, *accumulate(lengths)]
         last = len(ids)
         for mark in reversed([index for index, token_id in enumerate(ids) if token_id == TYPED]):
             yield Tokens(list(ids[mark + 1 : last]), list(lengths[mark + 1 : last])), ends[last] - ends[mark + 1]
-            text, last = _text(written, ends[mark], ends[mark + 1]), mark
+            text, last = written.cut(ends[mark], ends[mark + 1]), mark
             if not text[:1].isspace() and (start := _word_start(vocabulary, ids, lengths, mark)) < mark:
-                text, last = _text(written, ends[start], ends[mark + 1]), start
+                text, last = written.cut(ends[start], ends[mark + 1]), start
             if len(text) > most:
                 text = text[max(text.find(" ", len(text) - most), len(text) - most) :]
                 yield vocabulary.tokenize(text), units(text)
@@ -102,7 +111,7 @@ def _stretches(vocabulary: Vocabulary, pieces: AnySequence[Piece], most: int) ->
 
 
 def _columns(vocabulary: Vocabulary, piece: Piece) -> tuple[AnySequence[int], AnySequence[int]]:
-    """Ids and lengths, if they are of this vocabulary and can be what wrote the text; else it is as good as typed."""
+    """Return the piece's ids and lengths. If they do not fit the vocabulary and the text, return one typed stretch."""
     ids, lengths = piece.ids, piece.lengths
     if (
         ids
@@ -117,14 +126,11 @@ def _columns(vocabulary: Vocabulary, piece: Piece) -> tuple[AnySequence[int], An
     return (TYPED,), (units(piece.text),)
 
 
-def _text(written: bytes, start: int, end: int) -> str:
-    """The units from `start` to `end`."""
-    return written[2 * start : 2 * end].decode("utf-16-le", "surrogatepass")
-
-
 def _word_start(vocabulary: Vocabulary, ids: AnySequence[int], lengths: AnySequence[int], mark: int) -> int:
-    """Where the model's word begins that the typed text at `mark` goes on with, so that both are tokenized as one.
-    `mark` itself if there is none, or one of many tokens."""
+    """Return the index of the first token of the model's word that the typed text at `mark` continues.
+
+    Both are then tokenized as one word. Return `mark` if there is no such word or if it has too many tokens.
+    """
     for index in range(mark - 1, max(-1, mark - 1 - _MAX_HEALED_TOKENS), -1):
         if ids[index] == TYPED:
             break
@@ -134,6 +140,7 @@ def _word_start(vocabulary: Vocabulary, ids: AnySequence[int], lengths: AnySeque
 
 
 def _suffix(vocabulary: Vocabulary, pieces: AnySequence[Piece], wanted: int, reach: int) -> Tokens:
+    """Return about `wanted` tokens from the end of the pieces, beginning at a place for a base."""
     tokens, _ = read_tail(vocabulary, pieces, wanted)
-    start = find_start(tokens, max(0, len(tokens.ids) - wanted), vocabulary.starts, reach)
+    start = find_base(tokens, max(0, len(tokens.ids) - wanted), vocabulary.starts, reach)
     return Tokens(tokens.ids[start:], tokens.lengths[start:])

@@ -1,4 +1,4 @@
-"""The engine's loop in this process, stepped by hand, with one model; and an oracle that reuses nothing."""
+"""Test doubles: the engine's loop in the test process, stepped by the test, and an oracle that reuses nothing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy as np
 from generator.engine.loop import Loop
 from generator.engine.networks.runner import BatchItem, LoadOptions, Runner
 from generator.engine.sampling.arrays import Floats
-from generator.wire.messages import Chunk, EngineCommand, EngineEvent, ModelSpec, Piece, Rolled, Set
+from generator.wire.messages import Chunk, EngineCommand, EngineEvent, ModelSpec, Piece, Rolled
 
 MODEL = ModelSpec("folder", "under test")
 
 
 class SteppedEngine:
+    """A loop with one model and a record of its events."""
+
     def __init__(self, runner: Runner, clock: Callable[[], float] = time.monotonic) -> None:
         self.events: list[EngineEvent] = []
         self.loop = Loop(LoadOptions(Path()), self.events.append, clock)
@@ -29,17 +31,17 @@ class SteppedEngine:
             self.loop.submit(command)
 
     def step(self) -> bool:
-        """Whether there was anything to do."""
+        """Apply the commands and run one step. Return whether it computed anything."""
         self.loop.drain(0)
         return self.loop.step() == 0
 
     def run(self, *commands: EngineCommand) -> None:
-        """Until there is nothing to do."""
+        """Send the commands and run steps until nothing is pending."""
         self.send(*commands)
         for _ in range(5000):
             if not self.step():
                 return
-        raise AssertionError("the engine never comes to rest")
+        raise AssertionError("The engine still computes after 5000 steps.")
 
     def chunks(self, sequence: str = "s", epoch: int | None = None) -> list[Chunk]:
         return [
@@ -59,7 +61,7 @@ class SteppedEngine:
 
 
 class Oracle:
-    """What a model says of a context when everything is computed anew, in a slot of its own."""
+    """A model that computes each context from scratch, in its own slot."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
@@ -69,20 +71,16 @@ class Oracle:
         return logits
 
     def assert_greedy(self, token_ids: AnySequence[int], chosen: int) -> None:
-        """`chosen` is the best allowed token after `token_ids`, but for ties that rounding decides."""
+        """Assert that `chosen` is the best allowed token after `token_ids`, apart from ties within rounding errors."""
         logits = np.where(self._runner.vocabulary.blocked, -np.inf, self.logits(token_ids))
         assert logits[chosen] >= logits.max() - 1e-4
 
 
 def written_piece(chunks: AnySequence[Chunk]) -> Piece:
-    """The chunks' text as the piece the web process would send."""
+    """Return the chunks' text as the piece that the web process sends."""
     return Piece(
         "".join(chunk.text for chunk in chunks),
         tuple(token[0] for chunk in chunks for token in chunk.tokens),
         tuple(token[1] for chunk in chunks for token in chunk.tokens),
         chunks[0].tokenizer if chunks else "",
     )
-
-
-def same_again(command: Set, sequence: str) -> Set:
-    return Set(**{name: getattr(command, name) for name in command.__slots__ if name != "sequence"}, sequence=sequence)

@@ -1,4 +1,4 @@
-"""A real engine process over a real loopback socket, for tests: starts it, talks to it, leaves nothing behind."""
+"""A real engine process over a real loopback socket, which the tests start, use and end."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ GREEDY = SamplingParams(temperature=0, repetition_penalty=1, dry_multiplier=0, m
 
 
 class EngineProcess:
+    """A running engine with a record of all events that the test has read."""
+
     def __init__(self, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
         self.socket = sock
         self.process = process
@@ -59,7 +61,7 @@ class EngineProcess:
 
 @contextmanager
 def engine_process(**options: Any) -> Iterator[EngineProcess]:
-    """The process after its `Ready`; large libraries are imported only if a model needs them."""
+    """Yield the process after its `Ready`. It imports the large libraries only if a model needs them."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
         process = subprocess.Popen(

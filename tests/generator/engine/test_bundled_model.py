@@ -1,4 +1,4 @@
-"""The bundled model, where it is: real weights, a real tokenizer, the same equivalences."""
+"""The bundled model, if it is installed: real weights and a real tokenizer give the same equivalences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from generator.engine.loading.load import load_model
 from generator.engine.networks.runner import DEFAULT_SLOTS, LoadOptions
+from generator.engine.scheduling.sequence import Phase
 from generator.wire.messages import ModelSpec, Premise
 from tests.generator.engine.engine_loop import MODEL, Oracle, SteppedEngine, written_piece
 from tests.generator.engine.engine_process import GREEDY, a_set
@@ -26,7 +27,7 @@ def engine() -> SteppedEngine:
     return SteppedEngine(load_model(SPEC, LoadOptions(ROOT, precision="fp32", threads=1), lambda progress: None))
 
 
-def test_it_writes_what_its_window_says(engine: SteppedEngine) -> None:
+def test_every_token_is_the_best_one_for_its_window(engine: SteppedEngine) -> None:
     vocabulary = engine.model.runner.vocabulary
     engine.run(a_set("The old lighthouse keeper", model=MODEL, sampling=GREEDY, budget=12))
     text_ids = [vocabulary.start_id, *vocabulary.tokenize("The old lighthouse keeper").ids]
@@ -38,17 +39,17 @@ def test_it_writes_what_its_window_says(engine: SteppedEngine) -> None:
         text_ids.append(token_id)
 
 
-def test_its_own_text_comes_back_as_ids_without_recomputing(engine: SteppedEngine) -> None:
+def test_the_models_own_text_is_not_computed_again(engine: SteppedEngine) -> None:
     engine.run(a_set("A whale", model=MODEL, sequence="again", budget=8))
     written = written_piece(engine.chunks("again"))
     begin = a_set("A whale", model=MODEL).pieces
     engine.send(a_set((*begin, written), model=MODEL, sequence="again", epoch=2, budget=0))
     engine.loop.drain(0)
-    sequence = next(s for s in engine.loop.roster.sequences_of(engine.model) if s.id == "again")
-    assert sequence.num_pending == 0
+    sequence = next(s for s in engine.loop.sequences.sequences_of(engine.model) if s.id == "again")
+    assert (sequence.phase, sequence.num_pending) == (Phase.PAUSED, 0)
 
 
-def test_what_a_person_asks_for_never_becomes_a_special_token(engine: SteppedEngine) -> None:
+def test_a_writing_prompt_never_becomes_a_special_token(engine: SteppedEngine) -> None:
     vocabulary = engine.model.runner.vocabulary
     template = "<|im_start|>user\nWrite: {prompt}<|im_end|>\n<|im_start|>assistant\n"
     ids = vocabulary.tokenize_template(template, "a <|im_end|><|endoftext|> tale")
@@ -59,8 +60,8 @@ def test_what_a_person_asks_for_never_becomes_a_special_token(engine: SteppedEng
     assert engine.text("asked")
 
 
-def test_each_of_more_drafts_than_usual_slots_writes_what_it_writes_alone() -> None:
-    """Kernels whose slots take memory as they are used."""
+def test_more_drafts_than_default_slots_write_the_same_as_alone() -> None:
+    """The slots of the 8-bit network take memory only when they are used."""
     runner = load_model(SPEC, LoadOptions(ROOT, precision="int8", threads=1), lambda progress: None)
     together = SteppedEngine(runner)
     begins = {f"{number}": f"Chapter {number}. The old lighthouse keeper" for number in range(DEFAULT_SLOTS + 5)}

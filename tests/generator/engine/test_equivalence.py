@@ -1,4 +1,4 @@
-"""Whatever is reused, shared, batched, interrupted or moved: the model writes what it writes from scratch."""
+"""Equivalence: with reuse, batching, interruptions and rolls, a model writes the same tokens as from scratch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def a_model_set(text: str | tuple[Piece, ...] = "", **changes: object) -> Set:
 
 
 @pytest.mark.parametrize("family", NETWORKS)
-def test_packed_is_what_transformers_generates(family: str) -> None:
+def test_a_batched_forward_generates_the_same_as_transformers(family: str) -> None:
     vocabulary = tiny_vocabulary()
     engine = SteppedEngine(runner_of(family, 96))
     engine.run(a_model_set("the old house", budget=60))
@@ -60,14 +60,16 @@ def test_packed_is_what_transformers_generates(family: str) -> None:
         pad_token_id=vocabulary.start_id,
     )[0].tolist()
     ids = engine.ids()
-    assert len(ids) >= 57  # What ends inside a character is not handed over.
+    assert len(ids) >= 57  # Tokens of an unfinished character are not published.
     assert generated[len(prompt) :][: len(ids)] == ids
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @few
 @given(texts=st.lists(TEXTS, min_size=2, max_size=7), sampling=st.sampled_from([GREEDY, SAMPLED]))
-def test_batched_is_alone(family: str, texts: list[str], sampling: SamplingParams) -> None:
+def test_a_batch_writes_the_same_as_each_sequence_alone(
+    family: str, texts: list[str], sampling: SamplingParams
+) -> None:
     together = SteppedEngine(runner_of(family))
     sets = [a_model_set(t, sequence=str(n), sampling=sampling, budget=12) for n, t in enumerate(texts)]
     together.run(*sets)
@@ -79,11 +81,11 @@ def test_batched_is_alone(family: str, texts: list[str], sampling: SamplingParam
 
 EDITS = st.lists(
     st.tuples(
-        st.floats(0, 1),  # where, as a share of the text
-        st.integers(0, 30),  # characters deleted there
-        TEXTS,  # inserted there
-        st.integers(0, 6),  # steps before the next edit
-        st.integers(0, 40),  # budget
+        st.floats(0, 1),  # the place, as a part of the text
+        st.integers(0, 30),  # the number of characters to delete
+        TEXTS,  # the text to insert
+        st.integers(0, 6),  # the number of steps before the next edit
+        st.integers(0, 40),  # the budget
     ),
     min_size=1,
     max_size=8,
@@ -93,7 +95,7 @@ EDITS = st.lists(
 @pytest.mark.parametrize("family", FAMILIES)
 @few
 @given(edits=EDITS, premise=st.booleans(), sampling=st.sampled_from([GREEDY, SAMPLED]))
-def test_edited_is_from_scratch(
+def test_an_edited_sequence_writes_the_same_as_from_scratch(
     family: str, edits: list[tuple[float, int, str, int, int]], premise: bool, sampling: SamplingParams
 ) -> None:
     engine, text = SteppedEngine(runner_of(family)), "once upon"
@@ -118,8 +120,8 @@ def test_edited_is_from_scratch(
 @pytest.mark.parametrize("family", FAMILIES)
 @few
 @given(cuts=st.lists(st.integers(0, 12), max_size=6), again=st.booleans())
-def test_resumed_is_never_paused(family: str, cuts: list[int], again: bool) -> None:
-    """Paused by budget, or stopped and set again with what the model wrote as ids."""
+def test_a_resumed_sequence_writes_the_same_as_without_a_pause(family: str, cuts: list[int], again: bool) -> None:
+    """The pause is a budget of 0. With `again` the next `Set` has the model's text as ids."""
     start = a_model_set("the river ran", sampling=SAMPLED, budget=24)
     whole = SteppedEngine(runner_of(family))
     whole.run(start)
@@ -147,8 +149,8 @@ def test_resumed_is_never_paused(family: str, cuts: list[int], again: bool) -> N
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("premise", [None, Premise("<|endoftext|>{prompt}", "sea hill")])
-def test_every_token_is_that_of_its_window_computed_anew(family: str, premise: Premise | None) -> None:
-    """Over more than three windows, each led by the premise or the start token."""
+def test_every_token_is_the_best_one_for_its_window_computed_from_scratch(family: str, premise: Premise | None) -> None:
+    """The text takes more than three windows, each with the premise or the start token as its head."""
     engine, oracle = SteppedEngine(runner_of(family)), oracle_of(family)
     vocabulary = engine.model.runner.vocabulary
     head = vocabulary.tokenize_template(premise.template, premise.prompt) if premise else [vocabulary.start_id]

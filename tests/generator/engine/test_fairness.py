@@ -1,4 +1,4 @@
-"""Shares of real steps: the loop with its scheduler, over a model that computes nothing, counted in tokens."""
+"""Fairness: the numbers of tokens that drafts and owners get from the loop with the fake model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from generator.wire.messages import Chunk, Set
 from tests.generator.engine.engine_loop import MODEL, SteppedEngine
 from tests.generator.engine.engine_process import GREEDY, a_set
 
-WINDOW = 128  # small, so that windows move again and again
+WINDOW = 128  # small, so that windows roll often
 
 
 def commands(drafts: dict[str, int]) -> list[Set]:
@@ -44,14 +44,14 @@ def written(drafts: dict[str, int], steps: int = 400, step_tokens: int = 64) -> 
 
 
 @pytest.mark.parametrize("drafts", [{"a": 16}, {chr(97 + n): 1 for n in range(16)}], ids=["one owner", "sixteen"])
-def test_equal_drafts_get_equally_much(drafts: dict[str, int]) -> None:
+def test_equal_drafts_write_equal_numbers_of_tokens(drafts: dict[str, int]) -> None:
     counts = written(drafts)
     assert len(counts) == 16
     assert min(counts.values()) >= 0.9 * max(counts.values())
 
 
 @pytest.mark.parametrize("step_tokens", [16, 64])
-def test_an_owner_with_one_draft_beside_one_with_fifteen(step_tokens: int) -> None:
+def test_an_owner_with_one_draft_gets_nearly_half_beside_an_owner_with_fifteen(step_tokens: int) -> None:
     counts = written({"a": 1, "b": 15}, step_tokens=step_tokens)
     others = [tokens for name, tokens in counts.items() if name != "a0"]
     assert counts["a0"] >= 0.4 * sum(counts.values())

@@ -22,7 +22,7 @@ from generator.wire.messages import Chunk, Hello, Imported, Ping, Pong, Ready, S
 
 def connect(port: int, token: str) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port))
-    write_frame(connection, encode(Hello(token, os.getpid())))
+    write_frame(connection, encode(Hello(token)))
     return connection
 
 
@@ -83,7 +83,7 @@ def behave(behaviour: str, argument: str, port: int, token: str) -> None:
 
 def impostors(port: int) -> None:
     """Connections that any process of the machine could make: each must be refused by being closed."""
-    for first in (encode(Hello("wrong", 1)), {"kind": "hello"}, encode(Ready(1)), [1, 2]):
+    for first in (encode(Hello("wrong")), {"kind": "hello"}, encode(Ready(1)), [1, 2]):
         connection = socket.create_connection(("127.0.0.1", port))
         write_frame(connection, first)
         if connection.recv(1) != b"":

@@ -1,4 +1,4 @@
-"""What is taken from the outbox has the same effect as everything that was put into it."""
+"""Outbox: the commands that it returns have the same effect as all commands that were put into it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.engine_host.outbox import Outbox, OutboxFull
-from generator.wire.messages import Budget, Drop, EngineCommand, Load, ModelSpec, Set
+from generator.wire.messages import Alternatives, Budget, Drop, EngineCommand, ModelSpec, Ping, Set
 from generator.wire.sampling_params import SamplingParams
 
 SPEC = ModelSpec("fake", "instant")
@@ -22,7 +22,7 @@ def a_set(sequence: str, epoch: int, budget: int) -> Set:
 
 
 def effect(commands: Iterable[EngineCommand]) -> Effect:
-    """The epoch and budget of each sequence, as an engine that obeys the messages' contract sees them."""
+    """Return the epoch and budget of each sequence after the commands, by the contract of the messages."""
     known: Effect = {}
     for command in commands:
         match command:
@@ -38,7 +38,7 @@ def effect(commands: Iterable[EngineCommand]) -> Effect:
 
 @st.composite
 def scripts(draw: st.DrawFn) -> list[EngineCommand]:
-    """Commands as sessions send them: a sequence's epochs only grow, and budgets name the current one."""
+    """Commands as drafts send them: the epochs of a sequence only grow, and each budget is for the present epoch."""
     epochs = dict.fromkeys("abc", 0)
     commands: list[EngineCommand] = []
     steps = st.tuples(st.sampled_from("abc"), st.sampled_from(["set", "budget", "drop"]), st.integers(0, 99))
@@ -66,16 +66,16 @@ def test_replaced_commands_change_no_effect(commands: list[EngineCommand], data:
     assert len(last) <= 3 * 3  # a set, a budget and a drop for each of three sequences
 
 
-def test_other_commands_keep_their_order_and_are_sent_once() -> None:
+def test_other_commands_keep_their_order_and_are_returned_once() -> None:
     outbox = Outbox()
-    loads = [Load(ModelSpec("fake", str(number))) for number in range(5)]
-    for load in [*loads, loads[0]]:
-        outbox.put(load)
-    assert outbox.take(0) == [*loads[1:], loads[0]]
+    questions = [Alternatives(str(number), "s", SPEC, None, (), (), 0) for number in range(5)]
+    for command in [*questions, Ping(), questions[0], Ping()]:
+        outbox.put(command)
+    assert outbox.take(0) == [*questions[1:], questions[0], Ping()]
     assert outbox.take(0) == []
 
 
-def test_past_its_limit_it_holds_no_more_and_says_so() -> None:
+def test_take_raises_after_more_commands_than_the_limit() -> None:
     outbox = Outbox(limit=3)
     for number in range(100):
         outbox.put(Drop(str(number)))
@@ -83,7 +83,7 @@ def test_past_its_limit_it_holds_no_more_and_says_so() -> None:
         outbox.take(0)
 
 
-def test_take_wakes_for_a_command_and_for_the_end() -> None:
+def test_take_wakes_for_a_command_and_for_close() -> None:
     outbox = Outbox()
     threading.Timer(0.01, outbox.put, [Drop("a")]).start()
     assert outbox.take(20) == [Drop("a")]

@@ -1,4 +1,4 @@
-"""Messages survive their JSON form, and nothing else passes for one."""
+"""Messages: each one survives its JSON form, and other data is refused."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from generator.wire.messages import (
     Alternatives,
     EngineCommand,
     EngineEvent,
-    Load,
     MalformedMessage,
     ModelSpec,
     Piece,
     Ping,
     Set,
+    Status,
     decode,
     encode,
 )
@@ -43,8 +43,9 @@ def test_a_message_survives_its_json_form(message: EngineCommand | EngineEvent) 
     assert decode(json.loads(json.dumps(encode(message)))) == message
 
 
-def test_what_is_as_usual_is_not_said() -> None:
-    assert encode(Load(ModelSpec("fake", "x"))) == {"kind": "load", "model": {"source": "fake", "location": "x"}}
+def test_fields_with_default_values_are_left_out() -> None:
+    model = {"source": "fake", "location": "x"}
+    assert encode(Status(ModelSpec("fake", "x"), "loading")) == {"kind": "status", "model": model, "state": "loading"}
 
 
 @given(MESSAGES, st.data())
@@ -62,7 +63,7 @@ def test_a_broken_message_is_malformed_or_another_message(
 
 
 def a_context(ids: object) -> object:
-    """A message that is one if `ids` are."""
+    """Return data that is a message if `ids` is an encoded column of numbers."""
     piece = {"text": "a", "ids": ids, "lengths": "AQAAAA=="}
     model = {"source": "fake", "location": "x"}
     return {
@@ -77,7 +78,7 @@ def a_context(ids: object) -> object:
     }
 
 
-def test_numbers_in_a_row_are_one_word() -> None:
+def test_a_column_of_numbers_is_one_string() -> None:
     message = decode(a_context("AQAAAA=="))
     assert isinstance(message, Alternatives)
     assert message.pieces == (Piece("a", (1,), (1,)),)
@@ -94,14 +95,17 @@ def test_numbers_in_a_row_are_one_word() -> None:
         {"kind": "ping", "extra": 1},
         {"kind": "drop"},
         {"kind": "drop", "sequence": 1},
-        {"kind": "load", "model": {"source": "fake"}},
-        {"kind": "load", "model": {"source": "fake", "location": "instant", "window": True}},
+        {"kind": "load", "model": {"source": "fake", "location": "instant"}},
+        {"kind": "status", "state": "ready", "model": {"source": "fake"}},
+        {"kind": "status", "state": "ready", "model": {"source": "fake", "location": "instant", "window": True}},
+        {"kind": "hello", "token": "t", "pid": 1},
+        {"kind": "failed", "sequence": "s", "epoch": 1, "code": "engine", "message": "It broke."},
         {"kind": "chunk", "sequence": "s", "epoch": 1, "text": "", "tokens": [[1, 2]], "tokenizer": ""},
         {"kind": "chunk", "sequence": "s", "epoch": 1, "text": "", "tokens": [[1, 2, "x"]], "tokenizer": ""},
         *(a_context(ids) for ids in ([1, 2], "é", "AAA", "AAAA", None)),
     ],
 )
-def test_anything_else_is_malformed(data: object) -> None:
+def test_other_data_is_malformed(data: object) -> None:
     with pytest.raises(MalformedMessage):
         decode(data)
 

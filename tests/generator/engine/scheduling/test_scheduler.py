@@ -1,4 +1,4 @@
-"""Who computes what: budgets, order within an owner's share, fairness between owners, turns at the slots."""
+"""Scheduler: step budgets, the order within an owner's share, fairness between owners, and slot rotation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from generator.engine.loading.loaded_models import StepBudget
 from generator.engine.networks.fake import fake_vocabulary
 from generator.engine.networks.runner import DEFAULT_SLOTS, SEQUENCE_SLOTS
-from generator.engine.scheduling.scheduler import TURN_TOKENS, ScheduledChunk, Scheduler, share
-from generator.engine.scheduling.sequence import Sequence, SequenceParams
+from generator.engine.scheduling.scheduler import ROTATION_TOKENS, ScheduledChunk, Scheduler, share
+from generator.engine.scheduling.sequence import Phase, Sequence, SequenceParams
 from generator.engine.tokens.vocabulary import Tokens
 from generator.engine.tokens.window import Window
 from generator.wire.sampling_params import SamplingParams
@@ -25,24 +25,24 @@ def a_sequence(
     name: str, owner: str, length: int = 1, *, budget: int = ENDLESS, edited: bool = False, size: int = 10**6
 ) -> Sequence:
     window = Window(size, [1], Tokens([65] * (length - 1), [1] * (length - 1)), 0, VOCABULARY.starts)
-    orders = SequenceParams(1, SamplingParams(seed=1), 0, 0, 0)
-    return Sequence(name, owner, orders, window, VOCABULARY, budget, is_edited=edited)
+    params = SequenceParams(1, SamplingParams(seed=1), 0, 0, 0)
+    return Sequence(name, owner, params, window, VOCABULARY, budget, is_edited=edited)
 
 
-def serve(works: list[ScheduledChunk]) -> None:
-    """What the loop does with a step: everything asked for is computed, and a token is written."""
-    for work in works:
-        work.sequence.advance(work.count)
-        if work.wants_logits:
-            work.sequence.append(65, -1.0)
+def serve(chunks: list[ScheduledChunk]) -> None:
+    """Compute the chunks of a step and write a token for each sequence that wants logits, as the loop does."""
+    for chunk in chunks:
+        chunk.sequence.advance(chunk.count)
+        if chunk.wants_logits:
+            chunk.sequence.append(65, -1.0)
 
 
 def run(scheduler: Scheduler, sequences: list[Sequence], steps: int, budget: int) -> Counter[str]:
     written: Counter[str] = Counter()
     for _ in range(steps):
-        works = scheduler.schedule(sequences, budget)
-        serve(works)
-        written.update(work.sequence.id for work in works if work.wants_logits)
+        chunks = scheduler.schedule(sequences, budget)
+        serve(chunks)
+        written.update(chunk.sequence.id for chunk in chunks if chunk.wants_logits)
     return written
 
 
@@ -52,7 +52,7 @@ def test_shares_are_max_min_fair(demands: list[int], amount: int) -> None:
     assert sum(shares) == min(amount, sum(demands))
     assert all(0 <= given_ <= demand for given_, demand in zip(shares, demands, strict=True))
     unmet = [given_ for given_, demand in zip(shares, demands, strict=True) if given_ < demand]
-    # Whoever is not served in full gets at least what anybody gets, but for the indivisible rest.
+    # A demand that is not met gets at least as much as any other, apart from the indivisible rest.
     assert not unmet or min(unmet) >= max(shares) - 1
 
 
@@ -69,34 +69,34 @@ def test_a_step_is_within_its_budget_and_no_slot_is_shared(
     scheduler = Scheduler(num_slots, lambda: scheduler.num_slots < most)
     sequences = [a_sequence(str(n), owner, length, edited=e) for n, (owner, length, e) in enumerate(described)]
     for _ in range(30):
-        works = scheduler.schedule(sequences, budget)
-        assert works
-        assert 0 < sum(work.count for work in works) <= budget
-        slots = [work.sequence.slot for work in works]
+        chunks = scheduler.schedule(sequences, budget)
+        assert chunks
+        assert 0 < sum(chunk.count for chunk in chunks) <= budget
+        slots = [chunk.sequence.slot for chunk in chunks]
         assert None not in slots
         assert len(set(slots)) == len(slots) <= scheduler.num_slots <= most
-        serve(works)
+        serve(chunks)
 
 
-def test_everybody_who_decodes_gets_one_token_while_somebody_prefills() -> None:
+def test_every_decoding_sequence_gets_one_token_beside_a_prefill() -> None:
     scheduler = Scheduler(16)
     writers = [a_sequence(f"w{n}", f"o{n}") for n in range(8)]
     prefill = a_sequence("prefill", "p", 500)
     run(scheduler, writers, 2, 64)
-    works = scheduler.schedule([*writers, prefill], 64)
-    counts = {work.sequence.id: work.count for work in works}
+    chunks = scheduler.schedule([*writers, prefill], 64)
+    counts = {chunk.sequence.id: chunk.count for chunk in chunks}
     assert counts == {**{w.id: 1 for w in writers}, "prefill": 56}
 
 
 def test_within_an_owners_share_edits_come_first_and_prefills_last() -> None:
     scheduler = Scheduler(8)
     writer, edit, fresh = a_sequence("w", "o"), a_sequence("e", "o", 40, edited=True), a_sequence("f", "o", 400)
-    works = scheduler.schedule([fresh, writer, edit], 64)
-    assert [(work.sequence.id, work.count) for work in works] == [("e", 40), ("w", 1), ("f", 23)]
+    chunks = scheduler.schedule([fresh, writer, edit], 64)
+    assert [(chunk.sequence.id, chunk.count) for chunk in chunks] == [("e", 40), ("w", 1), ("f", 23)]
 
 
 @pytest.mark.parametrize("drafts", [(1, 15), (2, 10), (1, 1, 12), (5, 5)])
-def test_owners_write_alike_however_many_drafts_they_have(drafts: tuple[int, ...]) -> None:
+def test_owners_get_equal_shares_regardless_of_their_number_of_drafts(drafts: tuple[int, ...]) -> None:
     scheduler = Scheduler(16)
     sequences = [
         a_sequence(f"{owner}{n}", owner) for owner, count in zip("abc", drafts, strict=False) for n in range(count)
@@ -109,63 +109,87 @@ def test_owners_write_alike_however_many_drafts_they_have(drafts: tuple[int, ...
     for owner in by_owner:
         mine = [tokens for name, tokens in written.items() if name[0] == owner]
         assert max(mine) - min(mine) <= 1
-    # Who has fewest drafts loses no step.
+    # The owner with the fewest drafts writes in every step.
     assert written["a0"] == 600
 
 
-def test_who_is_alone_writes_with_all_drafts_at_once() -> None:
+def test_a_single_owner_writes_in_all_drafts_at_once() -> None:
     scheduler = Scheduler(16)
     written = run(scheduler, [a_sequence(str(n), "o") for n in range(16)], 50, budget=64)
     assert set(written.values()) == {50}
 
 
-def test_more_sequences_than_slots_take_turns() -> None:
+def test_more_sequences_than_slots_share_them_by_rotation() -> None:
     scheduler = Scheduler(2)
     sequences = [a_sequence(str(n), "o", 10) for n in range(6)]
-    written = run(scheduler, sequences, 12 * TURN_TOKENS, budget=64)
+    written = run(scheduler, sequences, 12 * ROTATION_TOKENS, budget=64)
     assert len(written) == 6
-    assert max(written.values()) - min(written.values()) <= 2 * TURN_TOKENS
+    assert max(written.values()) - min(written.values()) <= 2 * ROTATION_TOKENS
 
 
-def test_an_owner_without_a_slot_gets_one_at_once_from_who_has_many() -> None:
+def test_an_owner_without_a_slot_gets_one_at_once_from_the_owner_with_the_most() -> None:
     scheduler = Scheduler(4)
     crowd = [a_sequence(f"c{n}", "crowd") for n in range(8)]
     run(scheduler, crowd, 3, 64)
     newcomer = a_sequence("n", "new")
-    works = scheduler.schedule([*crowd, newcomer], 64)
-    assert "n" in {work.sequence.id for work in works}
+    chunks = scheduler.schedule([*crowd, newcomer], 64)
+    assert "n" in {chunk.sequence.id for chunk in chunks}
     held = newcomer.slot
-    run(scheduler, [*crowd, newcomer], 3 * TURN_TOKENS, 64)
+    run(scheduler, [*crowd, newcomer], 3 * ROTATION_TOKENS, 64)
     assert newcomer.slot == held
 
 
-def test_an_idle_sequence_gives_up_its_slot_and_is_not_computed_again_for_nothing() -> None:
+def test_an_idle_sequence_gives_up_its_slot_and_is_computed_again_only_with_budget() -> None:
     scheduler = Scheduler(1)
     idle, busy = a_sequence("idle", "o", 20, budget=0), a_sequence("busy", "o", 20)
     run(scheduler, [idle], 2, 64)
-    assert (idle.num_computed, idle.num_pending) == (19, 0)
+    assert (idle.num_computed, idle.phase) == (19, Phase.PAUSED)
     run(scheduler, [idle, busy], 5, 64)
     assert busy.slot is not None
-    assert (idle.slot, idle.num_computed, idle.num_pending) == (None, 0, 0)
+    assert (idle.slot, idle.num_computed, idle.phase) == (None, 0, Phase.PAUSED)
     idle.set_budget(5)
     assert idle.num_pending == 20
 
 
-def test_where_there_is_memory_to_spare_nobody_waits_for_a_slot() -> None:
+def test_a_paced_sequence_lends_its_slot_only_if_it_is_offered() -> None:
+    scheduler = Scheduler(2)
+    paced, other = a_sequence("paced", "a", 20), a_sequence("other", "b", 20)
+    run(scheduler, [paced, other], 5, 64)
+    newcomer = a_sequence("new", "c", 20)
+    assert not scheduler.acquire(newcomer)
+    assert not scheduler.acquire(newcomer, [a_sequence("without a slot", "d")])
+    slot = paced.slot
+    assert scheduler.acquire(newcomer, [paced, other])
+    assert (newcomer.slot, newcomer.num_computed) == (slot, 0)
+    assert (paced.slot, paced.num_computed) == (None, 0)
+    assert other.slot is not None
+
+
+def test_an_idle_sequence_gives_up_its_slot_before_a_paced_one_lends_it() -> None:
+    scheduler = Scheduler(2)
+    paced, idle = a_sequence("paced", "a", 20), a_sequence("idle", "b", 20, budget=1)
+    run(scheduler, [paced, idle], 5, 64)
+    assert idle.phase is Phase.PAUSED
+    newcomer = a_sequence("new", "c", 20)
+    scheduler.schedule([newcomer], 64, [paced])
+    assert (idle.slot, newcomer.slot is None, paced.slot is None) == (None, False, False)
+
+
+def test_every_sequence_gets_a_slot_while_the_scheduler_may_grow() -> None:
     scheduler = Scheduler(DEFAULT_SLOTS, lambda: scheduler.num_slots < 60)
     idle = a_sequence("idle", "o", 40, budget=1)
     crowd = [a_sequence(f"{number}", f"o{number % 3}", 40) for number in range(40)]
     run(scheduler, [idle], 5, 512)
-    written = run(scheduler, [idle, *crowd], 5 * TURN_TOKENS, 512)
+    written = run(scheduler, [idle, *crowd], 5 * ROTATION_TOKENS, 512)
     assert {sequence.slot for sequence in crowd}.isdisjoint({None, idle.slot})
     assert idle.num_computed == 40
-    # With some for shadows, as before.
+    # The scheduler still reserves slots for lookahead windows.
     assert scheduler.num_slots == -(-41 * DEFAULT_SLOTS // SEQUENCE_SLOTS)
-    assert min(written[sequence.id] for sequence in crowd) > 4 * TURN_TOKENS
+    assert min(written[sequence.id] for sequence in crowd) > 4 * ROTATION_TOKENS
 
 
-def test_shadows_take_no_slot_from_who_is_only_held_where_some_are_kept_for_them() -> None:
-    """Somebody types: what is computed of the draft is wanted again in a moment."""
+def test_a_lookahead_window_takes_no_slot_of_an_idle_sequence_if_slots_are_reserved_for_it() -> None:
+    """The user of an idle sequence is probably typing, so its computed tokens are needed again in a moment."""
     scheduler = Scheduler(DEFAULT_SLOTS)
     held = a_sequence("held", "a", 40, budget=1)
     crowd = [a_sequence(str(number), "a", 40, size=64) for number in range(SEQUENCE_SLOTS - 1)]
