@@ -202,8 +202,7 @@ class SequenceTable:
             place=place,
             request=command.request,
         )
-        # Between two steps, only the present time tells which paced sequences can lend a slot: one of the last step's
-        # list may have been edited since then.
+        # The last step's list would be out of date here: an edit may have made one of its sequences ready since then.
         lenders = paced_idle(self.sequences_of(model), model.step_budget.seconds, self._clock())
         self._probes[command.request] = (command.model.key, probe)
         if writing is not None and model.scheduler.acquire(probe, lenders) and writing.slot is not None:

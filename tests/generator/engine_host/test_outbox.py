@@ -69,7 +69,8 @@ def test_replaced_commands_change_no_effect(commands: list[EngineCommand], data:
 def test_other_commands_keep_their_order_and_are_returned_once() -> None:
     outbox = Outbox()
     questions = [Alternatives(str(number), "s", SPEC, None, (), (), 0) for number in range(5)]
-    for command in [*questions, Ping(), questions[0], Ping()]:
+    commands: list[EngineCommand] = [*questions, Ping(), questions[0], Ping()]
+    for command in commands:
         outbox.put(command)
     assert outbox.take(0) == [*questions[1:], questions[0], Ping()]
     assert outbox.take(0) == []

@@ -18,7 +18,7 @@ def read_to_the_end(engine: EngineProcess) -> None:
         read_frame(engine.socket)
 
 
-def test_a_ping_is_answered_while_a_long_step_runs() -> None:
+def test_a_ping_is_answered_before_a_long_context_is_computed() -> None:
     with engine_process() as engine:
         engine.send(a_set("Once " * 20_000, budget=10**9), Ping())
         engine.until_kind(Pong)
