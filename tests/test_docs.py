@@ -1,4 +1,4 @@
-"""Docs that can be compared with what they describe, are."""
+"""The docs: the map names every folder, named files exist, and lines are short."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("generator/**/*.md")])
+MAX_LINE = 120
+# Pages with long lines from before this rule.
+NOT_WRAPPED = {"SECURITY.md", "limits.md", "protocol.md"}
 PARTS = ("web", "generator", "stories", "client/src")
 FOLDERS = sorted({path.parent.relative_to(ROOT).as_posix() for part in PARTS for path in (ROOT / part).rglob("*.*")})
 FOLDERS = [name for name in FOLDERS if "__pycache__" not in name]
@@ -31,3 +34,29 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     names = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.\w+)`", text)
     for name in names:
         assert (page.parent / name).exists() or (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+def long_lines(text: str) -> list[int]:
+    """The numbers of the lines that are too long, without table rows, code blocks, and the targets of links."""
+    found, is_code = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        is_code ^= line.startswith("```")
+        shown = re.sub(r"\]\([^)]*\)|https?://\S+", "", line)
+        if not is_code and not line.startswith("|") and len(shown) > MAX_LINE:
+            found.append(number)
+    return found
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in NOT_WRAPPED], ids=lambda page: page.name)
+def test_lines_are_short(page: Path) -> None:
+    assert long_lines(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_long_line_is_seen() -> None:
+    words, fits = "word " * 30, "w" * MAX_LINE
+    assert long_lines(f"{fits}\n{fits}w\n{words}") == [2, 3]
+    assert (
+        long_lines(f"| {words} |\n```\n{words}\n```\n[a link](https://example.org/{fits})\nhttps://example.org/{fits}")
+        == []
+    )
+    assert long_lines(f"```\n```\n{words}") == [3]
