@@ -74,7 +74,7 @@ def _next_state(state: DraftState, event: DraftEvent) -> DraftState:
             return state.new_epoch(event.now) if state.is_writing else state
         case WindowMoved():
             is_stale = event.epoch != state.epoch
-            return state if is_stale else replace(state, base=max(0, state.sent_base + event.base))
+            return state if is_stale else _move_base(state, state.sent_base + event.base)
         case RunStopped():
             is_stale = event.epoch != state.epoch or not state.is_writing
             return state if is_stale else _stop(state, event.outcome, event.reason)
@@ -212,6 +212,11 @@ def _store_failed(state: DraftState, event: StoreFailed) -> DraftState:
         leases=state.leases,
         alone_since=state.alone_since,
     )
+
+
+def _move_base(state: DraftState, base: int) -> DraftState:
+    """Set the window's base, within the text: the engine may count bytes of a character that it has not published."""
+    return replace(state, base=min(max(0, base), len(state.text)))
 
 
 def _configure(state: DraftState, configure: Configure) -> DraftState:

@@ -35,3 +35,14 @@ def test_a_store_that_fails_takes_back_everything_but_who_is_here() -> None:
     assert (after.outcome, after.reason, after.granted) == ("failed", "Not saved: The disk is full.", 0)
     assert after.viewers == {"page", "another"}
     assert set(after.leases) == {"another"}
+
+
+def test_a_window_beyond_the_text_keeps_typing_possible() -> None:
+    """A model that never finishes a character moves its window over bytes that were never published."""
+    authority = writing("abc")
+    authority.take(WindowMoved(authority.state.epoch, 4096))
+    assert authority.state.base == 3
+    page = Page(authority, "one")
+    typed = page.type(3)
+    page.settle()
+    assert authority.state.text == "abc" + typed
