@@ -29,6 +29,13 @@ class Behind(Refused):
         super().__init__("behind", "This page is too far behind. Open the draft again.")
 
 
+class PastEnd(Refused):
+    """The offset is beyond the end of the text."""
+
+    def __init__(self) -> None:
+        super().__init__("invalid", "That place is past the end of the text at that revision.")
+
+
 class UnknownModel(Refused):
     """The menu has no model of this name for the story's mode."""
 

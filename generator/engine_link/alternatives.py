@@ -38,10 +38,7 @@ class Question:
 
 def question(state: DraftState, name: SequenceName, entry: MenuEntry, over: tuple[Update, ...], at: int) -> Question:
     """Return the question for offset `at` of the text before `over`. Raises Refused."""
-    if at > len(state.text) - sum(update.changes.new_length - update.changes.length for update in over):
-        raise Refused("invalid", "That place is past the end of the text at that revision.")
-    for update in over:
-        at = update.changes.map_pos(at, 1)
+    at = state.place(at, over, 1)
     base = reachable_base(state, entry.spec.window)
     if at < base:
         base = 0

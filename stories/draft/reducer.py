@@ -87,7 +87,7 @@ def _next_state(state: DraftState, event: DraftEvent) -> DraftState:
 
 
 def _edit(state: DraftState, edit: Edit) -> Result:
-    length = seen_end = _length_before(state, edit.over)
+    length = seen_end = state.length_before(edit.over)
     for update in edit.updates:
         if update.changes.length != length:
             raise Refused("invalid", "The change does not fit the text at that revision.")
@@ -227,7 +227,7 @@ def _configure(state: DraftState, configure: Configure) -> DraftState:
 
 def _rewind(state: DraftState, rewind: Rewind) -> Result:
     end = len(state.text)
-    start = _stretch_start(state) if rewind.start is None else _mapped(state, rewind.start, rewind.over)
+    start = _stretch_start(state) if rewind.start is None else state.place(rewind.start, rewind.over, -1)
     if splits_pair(state.text, start):
         raise Refused("invalid", "That place is inside a character.")
     if start >= end:
@@ -249,20 +249,6 @@ def _nothing_to_cut(state: DraftState, rewind: Rewind) -> str:
     if state.authors == {USER}:
         return "The model has not written anything yet."
     return "The model has not written anything after your last words."
-
-
-def _mapped(state: DraftState, at: int, over: tuple[Update, ...]) -> int:
-    """Map an offset in the text before `over` to the present text. Raises Refused."""
-    if at > _length_before(state, over):
-        raise Refused("invalid", "That place is past the end of the text at that revision.")
-    for update in over:
-        at = update.changes.map_pos(at, -1)
-    return at
-
-
-def _length_before(state: DraftState, over: tuple[Update, ...]) -> int:
-    """The length of the text before `over`."""
-    return len(state.text) - sum(update.changes.new_length - update.changes.length for update in over)
 
 
 def _stretch_start(state: DraftState) -> int:

@@ -7,14 +7,15 @@ units; text is in units form (`stories.text.utf16`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from stories.errors import PastEnd
 from stories.limits import NO_VIEWER_SECONDS, UNSEEN_TOKENS
 from stories.text.span_list import SpanList
-from stories.text.update import USER
+from stories.text.update import USER, Update
 
 LEASE_SECONDS = 1.0
 IDLE_LEASE_SECONDS = 10.0  # a composition without an edit holds decoding no longer than this
@@ -98,6 +99,21 @@ class DraftState:
     def unseen_tokens(self) -> int:
         """The number of tokens that no viewer has seen."""
         return sum(tokens for _, tokens in self.unseen)
+
+    def length_before(self, over: Sequence[Update]) -> int:
+        """The length of the text before the updates `over`, which lead to the present text."""
+        return len(self.text) - sum(update.changes.new_length - update.changes.length for update in over)
+
+    def place(self, at: int, over: Sequence[Update], assoc: int) -> int:
+        """Map offset `at` of the text before `over` to the present text. Raises PastEnd.
+
+        Where text was inserted at the place, `assoc` -1 stays before it and 1 goes behind it.
+        """
+        if at > self.length_before(over):
+            raise PastEnd
+        for update in over:
+            at = update.changes.map_pos(at, assoc)
+        return at
 
     def would_notice(self, connection: str, revision: int) -> bool:
         """Whether `Viewed(connection, revision)` would change anything."""
