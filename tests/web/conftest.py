@@ -1,4 +1,4 @@
-"""Servers with the real edge and a small desk, one per async mode, shared by the tests of this folder."""
+"""Fixtures: edge servers, one per async mode, shared by the tests of this folder."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def edge_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=MODES)
 def edge(request: pytest.FixtureRequest, edge_root: Path) -> Iterator[EdgeServer]:
-    """A server that lets every event through, however many a second."""
+    """A server without an effective limit on the rate of events."""
     with running_edge(request.param, edge_root, 1_000_000) as server:
         yield server

@@ -1,7 +1,7 @@
-"""A server with the real edge and a small desk in memory, for tests of the edge alone. Run as a module.
+"""Edge server: the real web layers around drafts in memory, for tests of the web layers alone. Run as a module.
 
-The desk records what reaches it, so that a test can tell that nothing did: `start` of a draft answers with the
-number of calls so far.
+The drafts count the calls that would change something, and `start` answers with that count. A test can therefore
+assert that no such call was made.
 """
 
 from __future__ import annotations
@@ -32,57 +32,59 @@ from web.socket_guard import SocketLimits
 DRAFT = "d" * 32
 
 
-class RecordingSession:
-    """A draft whose text nobody can change. `hold` with `composing` publishes 100 updates of 50 kB."""
+class RecordingDraft:
+    """A draft with a fixed text. `hold` with `composing` publishes 100 updates of 50 kB."""
 
-    def __init__(self, desk: RecordingDesk) -> None:
-        self._desk = desk
+    def __init__(self, drafts: RecordingDrafts) -> None:
+        self._drafts = drafts
 
     def open(self, connection: str, revision: int | None, join: Callable[[], None]) -> dict[str, Any]:
         join()
-        for _ in range(3):  # the actor goes on before the answer has left
-            self._desk.publish(DRAFT, "updates", self._desk.update("x"))
+        for _ in range(3):  # a real draft may publish before its answer is sent
+            self._drafts.publish(DRAFT, "updates", self._drafts.update("x"))
         return {"revision": 0, "text": ""}
 
     def start(self, limit: int | None) -> dict[str, Any]:
-        return {"epoch": self._desk.calls}
+        return {"epoch": self._drafts.calls}
 
     def pause(self) -> dict[str, Any]:
         for _ in range(20):
-            self._desk.publish(DRAFT, "updates", self._desk.update("y"))
+            self._drafts.publish(DRAFT, "updates", self._drafts.update("y"))
         return {"revision": 20}
 
     def hold(self, connection: str, composing: bool) -> None:
         for _ in range(100 if composing else 0):
-            self._desk.publish(DRAFT, "updates", self._desk.update("z" * 50_000))
+            self._drafts.publish(DRAFT, "updates", self._drafts.update("z" * 50_000))
 
     def alternatives(self, revision: int, at: int) -> dict[str, Any]:
-        self._desk.released.wait(20)
+        self._drafts.released.wait(20)
         return {"revision": revision, "options": []}
 
     def edit(self, *args: object) -> dict[str, Any]:
-        self._desk.calls += 1
-        self._desk.released.set()
+        self._drafts.calls += 1
+        self._drafts.released.set()
         return {"revision": 1}
 
     def configure(self, changes: dict[str, Any]) -> dict[str, Any]:
-        self._desk.calls += 1
+        self._drafts.calls += 1
         raise RuntimeError("secret detail")
 
     def close(self, connection: str) -> None:
-        self._desk.calls += 1
+        self._drafts.calls += 1
 
     rewind = retry = seen = edit
 
 
-class RecordingDesk:
+class RecordingDrafts:
+    """The open drafts: one draft, `DRAFT`, for every owner."""
+
     engine_is_up = True
 
     def figures(self) -> defaultdict[str, float]:
         return defaultdict(float)
 
     def storage_problem(self) -> None:
-        """It stores nothing."""
+        """Return None: these drafts are not stored."""
 
     def __init__(self, publish: Callable[[str, str, dict[str, Any]], None]) -> None:
         self.publish = publish
@@ -94,26 +96,26 @@ class RecordingDesk:
         update = {"author": "model:m", "client": "model", "changes": [[0, text]], "tokens": [[len(text), -1.0]]}
         return {"draft": DRAFT, "revision": 0, "epoch": 0, "updates": [update]}
 
-    def live_draft(self, owner: str, draft: str) -> RecordingSession:
+    def live_draft(self, owner: str, draft: str) -> RecordingDraft:
         if draft != DRAFT:
-            raise Refused("unknown_draft", "there is no such draft")
-        return RecordingSession(self)
+            raise Refused("unknown_draft", "There is no such draft.")
+        return RecordingDraft(self)
 
     def menu_changed(self) -> None:
-        """Its drafts have no models."""
+        """Do nothing: these drafts have no models."""
 
     def disconnected(self, connection: str) -> None:
         self.gone.append(connection)
 
 
 class EchoLibrary:
-    """Answers with what arrived."""
+    """A library that answers with the values it received."""
 
     def stories(self, owner: str) -> dict[str, Any]:
         return {"stories": [], "owner": owner}
 
     def story(self, owner: str, story: str) -> dict[str, Any]:
-        raise Refused("unknown_story", "there is no such story")
+        raise Refused("unknown_story", "There is no such story.")
 
     def create_story(self, owner: str, request: dict[str, Any]) -> dict[str, Any]:
         if request["prompt"] == "break":
@@ -128,7 +130,7 @@ class EchoLibrary:
 
 
 class ChangingMenu:
-    """Changes once, two seconds after it was made."""
+    """A menu that changes once, two seconds after its creation."""
 
     def __init__(self) -> None:
         self._made = time.monotonic()
@@ -146,8 +148,8 @@ def main(mode: str, rate: float, root: Path, behind_proxy: bool) -> None:
     port = listener.getsockname()[1]
     edge = EdgeSettings("127.0.0.1", port, b"k" * 32, root, mode, None, behind_proxy, limits, FEW)
     app = WebApp(edge)
-    desk = RecordingDesk(app.publish)
-    app.connect(desk, EchoLibrary(), ChangingMenu())  # type: ignore[arg-type]
+    drafts = RecordingDrafts(app.publish)
+    app.connect(drafts, EchoLibrary(), ChangingMenu())  # type: ignore[arg-type]
     app.start_tasks()
     serve_until_stopped(mode, listener, app.wsgi, app.close_connections, lambda: None)
 

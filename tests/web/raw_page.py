@@ -1,6 +1,6 @@
-"""A page reduced to its socket: sends what no well-behaved client would, and keeps what comes back.
+"""Raw page: a client reduced to its socket, which can send malformed packets and records the answers.
 
-Owns Engine.IO's and Socket.IO's framing, written out by hand, so that the tests don't share the server's code.
+Owns Engine.IO's and Socket.IO's framing, written by hand so that the tests do not share the server's code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Reply:
 
 
 def ask(port: int, method: str, path: str, body: bytes | str | None = None, **headers: str) -> Reply:
-    """One HTTP request; underscores in the names of headers stand for hyphens."""
+    """Send one HTTP request. Underscores in header names stand for hyphens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.putrequest(method, path, skip_host="Host" in headers)
@@ -46,18 +46,19 @@ def ask(port: int, method: str, path: str, body: bytes | str | None = None, **he
 
 
 def cookie_of(port: int) -> str:
+    """Return a new cookie of the server, as `name=value`."""
     return ask(port, "GET", "/livez").headers["Set-Cookie"].partition(";")[0]
 
 
 class RawPage:
-    """`connect=False` leaves out the namespace's CONNECT. Use as a context manager."""
+    """One WebSocket connection, used as a context manager. `connect=False` omits the namespace's CONNECT."""
 
     def __init__(self, port: int, cookie: str | None = None, connect: bool = True, **options: Any) -> None:
         url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
         self.socket = websocket.create_connection(
             url, timeout=20, cookie=cookie, origin=f"http://127.0.0.1:{port}", **options
         )
-        self._tcp = self.socket.sock  # websocket-client lets go of it unclosed when the server hangs up
+        self._tcp = self.socket.sock  # websocket-client drops it without closing it when the server hangs up
         self.events: list[tuple[str, Json]] = []
         self.acks: dict[int, Json] = {}
         self.log: list[str] = []  # "ack 3" and "event updates", in the order they came
@@ -79,7 +80,7 @@ class RawPage:
         self.socket.send(message)
 
     def emit(self, event: str, data: Any) -> int:
-        """Send an event that asks for an ack; returns the id to look for."""
+        """Send an event with an id, and return the id."""
         self._id += 1
         self.send(f"42/story,{self._id}{json.dumps([event, data])}")
         return self._id
@@ -95,7 +96,7 @@ class RawPage:
         deadline = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"nothing came of it; seen: {self.log[-20:]}")
+                raise TimeoutError(f"The condition was not met. Received last: {self.log[-20:]}")
             self.read()
 
     def read(self) -> None:

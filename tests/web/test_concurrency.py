@@ -1,4 +1,4 @@
-"""The parts of the web process that wait: unmasking, real threads, and the choice of the mode."""
+"""Unmasking, threads for blocking work, and the choice of the async mode."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ except ValueError:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_blocking_work_is_done_in_order_while_others_go_on(mode: str) -> None:
+def test_blocking_work_runs_in_order_while_other_tasks_go_on(mode: str) -> None:
     ended = subprocess.run([sys.executable, "-c", TICKING, mode], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.stdout.strip() == "True True [0, 1, 2]", ended.stderr
 
@@ -63,7 +63,7 @@ def test_unmasking_is_xor_with_the_repeated_mask(data: bytes, mask: bytes, offse
 
 
 @pytest.mark.app
-def test_without_a_working_eventlet_threads_serve_and_it_says_so(tmp_path: Path) -> None:
+def test_threads_are_used_when_eventlet_does_not_work(tmp_path: Path) -> None:
     (tmp_path / "eventlet.py").write_text("raise ImportError('gone')")
     command = [sys.executable, "server.py", "--port", "0", "--no-browser", "--data", str(tmp_path / "data")]
     environ = os.environ | {"PYTHONPATH": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""Log lines: one object each where that is asked for, and nothing that lets a stranger write lines of his own."""
+"""Log lines: one JSON object per line, no text of exceptions, and no forged lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def record(message: str, *values: object, failed: bool = False) -> logging.LogRe
     return logging.LogRecord("web.x", logging.WARNING, "x.py", 1, message, values, problem)
 
 
-def test_one_object_a_line() -> None:
+def test_json_logs_have_one_object_per_line() -> None:
     line = JsonFormat().format(record("%s said", "ev\x1b[31mil\n{}", failed=True))
     assert "\n" not in line
     entry = json.loads(line)
@@ -28,7 +28,7 @@ def test_one_object_a_line() -> None:
     assert "\x1b" not in line
 
 
-def test_what_an_exception_says_is_left_out() -> None:
+def test_messages_of_exceptions_are_not_logged() -> None:
     words = "Zanzi" + "bar"
     try:
         try:
@@ -44,7 +44,7 @@ def test_what_an_exception_says_is_left_out() -> None:
         assert "Zanzibar" not in line
 
 
-def test_nobody_writes_lines_of_his_own() -> None:
+def test_a_message_cannot_forge_log_lines() -> None:
     text = TextFormat().format(record("%s", "one\n2026-01-01 00:00:00 ERROR forged\r\x1b[2J", failed=True))
     first, *rest = text.split("\n")
     assert first.endswith("WARNING one")

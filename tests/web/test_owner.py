@@ -1,4 +1,4 @@
-"""The signed cookie, the key file and the table of client ids."""
+"""The signed cookie and the key file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from flask import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.client_ids import ClientIds
+from tests.web.conftest import EdgeServer
+from tests.web.raw_page import ask, cookie_of
 from web.owner import Owners, signing_key
 
 
@@ -21,12 +22,12 @@ def cookie_value(owners: Owners, owner: str) -> str:
 
 
 @given(st.text(max_size=80))
-def test_made_up_cookies_name_nobody(value: str) -> None:
+def test_unsigned_cookies_name_no_owner(value: str) -> None:
     owners = Owners(b"k" * 32, 5000, secure=False)
     assert owners.of({owners.cookie: value}) is None
 
 
-def test_a_cookie_holds_only_with_its_key_and_port() -> None:
+def test_a_cookie_is_valid_only_with_its_key_and_port() -> None:
     owners = Owners(b"k" * 32, 5000, secure=False)
     owner = owners.new()
     value = cookie_value(owners, owner)
@@ -36,13 +37,13 @@ def test_a_cookie_holds_only_with_its_key_and_port() -> None:
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_behind_https_the_cookie_stays_there(secure: bool) -> None:
+def test_the_cookie_is_secure_behind_https(secure: bool) -> None:
     response = Response()
     Owners(b"k" * 32, 443, secure).remember(response, "o")
     assert ("; Secure" in response.headers["Set-Cookie"]) == secure
 
 
-def test_the_key_is_made_once_and_kept(tmp_path: Path) -> None:
+def test_the_signing_key_is_created_once_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "secret.key"
     key = signing_key(path)
     assert len(key) == 32
@@ -53,12 +54,14 @@ def test_the_key_is_made_once_and_kept(tmp_path: Path) -> None:
     assert len(signing_key(path)) == 32
 
 
-def test_client_ids_belong_to_the_first_until_they_are_forgotten() -> None:
-    clients = ClientIds(capacity=2)
-    assert clients.claim("a", "one")
-    assert clients.claim("b", "two")
-    assert not clients.claim("b", "one")
-    assert clients.claim("a", "one")
-    assert clients.claim("c", "one")
-    assert not clients.claim("a", "two"), "b was used longer ago and gave way"
-    assert clients.claim("b", "one")
+@pytest.mark.app
+def test_the_cookie_is_signed_and_hidden_from_scripts(edge: EdgeServer) -> None:
+    cookie = ask(edge.port, "GET", "/livez").headers["Set-Cookie"]
+    assert cookie.startswith(f"storygen_{edge.port}=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    known = cookie.partition(";")[0]
+    first, second = (ask(edge.port, "GET", "/api/stories", Cookie=known) for _ in range(2))
+    assert first.json["owner"] == second.json["owner"]
+    assert "Set-Cookie" not in first.headers
+    assert ask(edge.port, "GET", "/api/stories", Cookie=cookie_of(edge.port)).json["owner"] != first.json["owner"]

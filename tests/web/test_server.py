@@ -1,4 +1,4 @@
-"""The real server process from its start to its end, with a model that needs no weights, in both async modes."""
+"""The real server process from start to stop, with a model that needs no weights, in both async modes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from tests.test_protocol_docs import rows
+from tests.web.attacks.test_malformed_events import send_malformed
 from tests.web.conftest import MODES, ROOT
 from tests.web.raw_page import Json, RawPage, ask, cookie_of
-from tests.web.test_fuzz import send_malformed
 from web.namespace import MAX_DRAFTS_PER_CONNECTION
 
 pytestmark = [
@@ -32,7 +32,7 @@ MODEL = "Fake instant"
 
 @contextmanager
 def running(mode: str, data: Path, *flags: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """The port and the process. Whoever ends the process earlier finds it ended."""
+    """Yield the port and the process. A test may end the process earlier."""
     command = [sys.executable, "server.py", "--port", "0", "--no-browser", "--fake-models", "--log-level", "error"]
     with subprocess.Popen(
         [*command, "--async-mode", mode, "--data", str(data), *flags], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -60,7 +60,7 @@ def wait_until_written(page: RawPage, updates: int) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that asks a process to end")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_soon_with_pages_open_and_a_model_writing(mode: str, number: int, tmp_path: Path) -> None:
+def test_the_server_stops_within_ten_seconds_while_a_model_writes(mode: str, number: int, tmp_path: Path) -> None:
     with running(mode, tmp_path) as (port, process):
         cookie = cookie_of(port)
         draft = new_draft(port, cookie)
@@ -77,7 +77,7 @@ def test_it_ends_soon_with_pages_open_and_a_model_writing(mode: str, number: int
             assert page.is_hung_up(2)
 
 
-def test_stories_settings_and_the_cookie_outlive_a_restart(mode: str, tmp_path: Path) -> None:
+def test_stories_settings_and_cookies_survive_a_restart(mode: str, tmp_path: Path) -> None:
     edit: Json = {"revision": 0, "client": secrets.token_hex(16), "updates": [{"changes": [4, [0, " 🐢"]]}]}
     with running(mode, tmp_path) as (port, process):
         cookie = cookie_of(port)
@@ -85,20 +85,20 @@ def test_stories_settings_and_the_cookie_outlive_a_restart(mode: str, tmp_path: 
         with RawPage(port, cookie) as page:
             assert page.call("edit", edit) == {"ok": True, "revision": 1}
             assert page.call("configure", {"draft": draft, "sampling": {"top_k": 7}})["ok"]
-        process.kill()  # what is acknowledged is durable
+        process.kill()  # acknowledged edits are durable
         process.wait(15)
     with running(mode, tmp_path) as (port, _):
         value = cookie.partition("=")[2]
         with RawPage(port, f"storygen_{port}={value}") as page:
             opened = page.call("open", {"draft": draft})
-            assert page.call("edit", edit) == {"ok": True, "revision": 1}, "it is known that this was applied"
+            assert page.call("edit", edit) == {"ok": True, "revision": 1}, "the repeated edit is recognised"
         assert (opened["text"], opened["revision"]) == ("Once 🐢", 1)
         assert opened["settings"]["sampling"]["top_k"] == 7
         if sys.platform != "win32":
             assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_page_opens_so_many_drafts(mode: str, tmp_path: Path) -> None:
+def test_a_page_can_open_a_limited_number_of_drafts(mode: str, tmp_path: Path) -> None:
     with running(mode, tmp_path) as (port, _):
         cookie = cookie_of(port)
         body = json.dumps({"mode": "continue", "prompt": "Once", "model": MODEL, "drafts": 13})
@@ -113,7 +113,7 @@ def test_a_page_opens_so_many_drafts(mode: str, tmp_path: Path) -> None:
             assert page.call("open", {"draft": drafts[-1]})["ok"]
 
 
-def test_nothing_is_appended_after_the_answer_to_pause(mode: str, tmp_path: Path) -> None:
+def test_no_update_follows_the_answer_to_pause(mode: str, tmp_path: Path) -> None:
     with running(mode, tmp_path) as (port, _):
         cookie = cookie_of(port)
         draft = new_draft(port, cookie)
@@ -133,7 +133,7 @@ def test_nothing_is_appended_after_the_answer_to_pause(mode: str, tmp_path: Path
                 assert last["revision"] + len(last["updates"]) == paused
 
 
-def test_malformed_events_change_nothing_that_is_kept(mode: str, tmp_path: Path) -> None:
+def test_malformed_events_change_no_stored_story(mode: str, tmp_path: Path) -> None:
     with running(mode, tmp_path) as (port, _):
         cookie = cookie_of(port)
         draft = new_draft(port, cookie)
@@ -144,7 +144,7 @@ def test_malformed_events_change_nothing_that_is_kept(mode: str, tmp_path: Path)
     assert after == before
 
 
-def test_all_it_sends_is_documented(mode: str, tmp_path: Path) -> None:
+def test_every_field_sent_is_documented(mode: str, tmp_path: Path) -> None:
     documented = {event: {row[0].strip("`?") for row in rows(event)} for event in ("updates", "state")}
     with running(mode, tmp_path) as (port, _):
         cookie = cookie_of(port)
@@ -159,7 +159,7 @@ def test_all_it_sends_is_documented(mode: str, tmp_path: Path) -> None:
             assert {"updates", "state"} <= {event for event, _ in page.events}
 
 
-def test_a_taken_port_is_one_sentence(mode: str, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_one_sentence(mode: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         command = [sys.executable, "server.py", "--port", port, "--async-mode", mode, "--data", str(tmp_path)]
@@ -169,20 +169,20 @@ def test_a_taken_port_is_one_sentence(mode: str, tmp_path: Path) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_a_setting_out_of_range_is_one_sentence(mode: str) -> None:
+def test_a_setting_out_of_range_is_reported_in_one_sentence(mode: str) -> None:
     command = [sys.executable, "server.py", "--port", "99999", "--async-mode", mode]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(mode: str, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported_in_one_sentence(mode: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     command = [sys.executable, "server.py", "--port", "0", "--async-mode", mode, "--data", str(tmp_path / "file")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
 
 
-def test_events_are_served_while_many_pages_come_and_go(mode: str, tmp_path: Path) -> None:
+def test_connections_of_closed_pages_are_released(mode: str, tmp_path: Path) -> None:
     with running(mode, tmp_path) as (port, _):
         cookie = cookie_of(port)
         draft = new_draft(port, cookie)

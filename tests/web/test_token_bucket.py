@@ -1,4 +1,4 @@
-"""The bucket against the sum it stands for: never more than the burst and what has flowed in."""
+"""Token bucket: at most the burst plus the refill is given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ steps = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 20)), max_size=60)
 
 
 @given(steps=steps, rate=st.integers(1, 20), burst=st.integers(1, 40))
-def test_no_more_is_given_than_flowed_in(steps: list[tuple[float, int]], rate: int, burst: int) -> None:
+def test_take_never_exceeds_the_burst_and_the_refill(steps: list[tuple[float, int]], rate: int, burst: int) -> None:
     now, given_ = 0.0, 0
     bucket = TokenBucket(rate, burst, lambda: now)
     for pause, amount in steps:
@@ -21,7 +21,7 @@ def test_no_more_is_given_than_flowed_in(steps: list[tuple[float, int]], rate: i
 
 
 @given(steps=steps, rate=st.integers(1, 20), burst=st.integers(1, 40))
-def test_who_waits_as_told_keeps_to_the_rate(steps: list[tuple[float, int]], rate: int, burst: int) -> None:
+def test_waiting_as_borrow_says_keeps_to_the_rate(steps: list[tuple[float, int]], rate: int, burst: int) -> None:
     now, taken = 0.0, 0
     bucket = TokenBucket(rate, burst, lambda: now)
     for pause, amount in steps:
@@ -31,7 +31,7 @@ def test_who_waits_as_told_keeps_to_the_rate(steps: list[tuple[float, int]], rat
         assert taken <= burst + rate * now + 1e-6
 
 
-def test_a_rested_bucket_is_full_again() -> None:
+def test_an_idle_bucket_refills_to_its_burst() -> None:
     now = 0.0
     bucket = TokenBucket(2, 4, lambda: now)
     assert bucket.take(4)

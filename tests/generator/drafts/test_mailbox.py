@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from web.loop_lag import LoopLag
 def test_requests_that_wait_are_one_batch_in_order() -> None:
     mailbox = Mailbox(lambda: 0.0)
     for number in range(5):
-        mailbox.post(lambda number=number: number)
+        mailbox.post(partial(int, number))
     batch, is_last = mailbox.take(0.0, None, None)
     assert [request.event() for request in batch] == [0, 1, 2, 3, 4]
     assert not is_last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def test_another_owner_sees_changes_and_deletes_nothing(shelf: Shelf) -> None:
     story = shelf.create()
     draft = story["drafts"][0]["id"]
     library = shelf.library
-    attempts = [
+    attempts: list[Callable[[], object]] = [
         lambda: library.story("another", story["id"]),
         lambda: library.rename_story("another", story["id"], "Mine"),
         lambda: library.delete_story("another", story["id"]),

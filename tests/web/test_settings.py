@@ -1,4 +1,4 @@
-"""The settings table: flags and variables say the same, mistakes are one sentence, and README.md lists them all."""
+"""Settings: flags and variables agree, mistakes are one sentence, and README.md lists every setting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from web.addresses import AddressLimits
 from web.settings import SETTINGS, ServerSettings, Setting, SettingsError, parse
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = {
     "port": "8080",
     "host": "127.0.0.2",
@@ -38,9 +38,9 @@ def test_every_setting_is_an_attribute_and_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_flag_and_variable_say_the_same_and_the_flag_wins(setting: Setting) -> None:
+def test_a_flag_and_its_variable_mean_the_same_and_the_flag_wins(setting: Setting) -> None:
     name, flag, variable = setting.name, setting.flag, setting.variable
-    by_flag = parse([flag, EXAMPLES[name]], {variable: "not looked at"})
+    by_flag = parse([flag, EXAMPLES[name]], {variable: "ignored"})
     assert getattr(by_flag, name) == getattr(parse([], {variable: EXAMPLES[name]}), name)
     assert getattr(by_flag, name) != getattr(parse([], {}), name)
 
@@ -64,14 +64,14 @@ def test_flags_without_a_value() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "stories.example.org"])
-def test_others_reach_it_only_under_a_named_origin(host: str) -> None:
+def test_other_hosts_need_a_public_origin(host: str) -> None:
     with pytest.raises(SettingsError, match="--public-origin"):
         parse(["--host", host], {})
     assert parse(["--host", host, "--public-origin", "https://stories.example.org/"], {}).host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
-def test_this_machine_reaches_it_without_one(host: str) -> None:
+def test_loopback_needs_no_public_origin(host: str) -> None:
     assert parse(["--host", host], {}).host == host
 
 
@@ -93,7 +93,7 @@ def test_this_machine_reaches_it_without_one(host: str) -> None:
         (["--por", "80"], "--help"),
     ],
 )
-def test_mistakes_are_one_sentence(argv: list[str], words: str) -> None:
+def test_mistakes_are_reported_in_one_sentence(argv: list[str], words: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse(argv, {})
     assert words in str(caught.value)

@@ -1,4 +1,4 @@
-"""Random bytes on the wire, at each layer: the server lives, and who behaves is served meanwhile."""
+"""Random bytes at each layer of the wire: the server stays up and serves a well-behaved page meanwhile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENGINE_IO, SOCKET_IO = "0123456b", "0123456"
 
 
 def frame(chance: random.Random) -> bytes:
-    """A WebSocket frame: mostly well-formed around random text, at times broken in its head, length or mask."""
+    """Return a WebSocket frame around random text, sometimes with a broken head, length or mask."""
     body = random_body(chance)
     head = 0x80 | chance.choice([1, 1, 1, 1, 2, 0, 8, 9, 10, chance.randrange(16)])
     if chance.random() < 0.1:
@@ -57,12 +57,12 @@ def random_body(chance: random.Random) -> bytes:
     return text.encode()[: chance.choice([None, 1, 3, 10])]
 
 
-def test_random_frames_end_nothing_but_their_connection(edge: EdgeServer) -> None:
+def test_random_frames_end_only_their_own_connection(edge: EdgeServer) -> None:
     send_frames(edge, FRAMES)
 
 
 @pytest.mark.long
-def test_very_many_random_frames_end_nothing_but_their_connection(edge: EdgeServer) -> None:
+def test_very_many_random_frames_end_only_their_own_connection(edge: EdgeServer) -> None:
     send_frames(edge, share(LONG_FRAMES))
 
 
@@ -84,7 +84,7 @@ def send_frames(edge: EdgeServer, count: int) -> None:
 
 
 def send_some(page: RawPage, chance: random.Random) -> bool:
-    """Whether all of them could be sent."""
+    """Whether all frames could be sent."""
     raw: Any = page.socket.sock
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with suppress(OSError, websocket.WebSocketException):

@@ -1,4 +1,4 @@
-"""Whose stories are whose: no event and no route lets one browser at another's, whatever id it names."""
+"""Isolation of owners: no event and no route reaches the stories of another browser, for any id."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Person:
         return story
 
     def sees(self) -> tuple[Any, ...]:
-        """All that is this person's, as the server has it."""
+        """Return all stories and texts of this person, as the server has them."""
         texts = [self.ask("GET", f"/api/drafts/{draft}/export?format=txt").body for draft in self.drafts]
         return self.ask("GET", "/api/stories").json, texts
 
@@ -61,7 +61,7 @@ def people(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield Person(port), Person(port)
 
 
-def test_every_event_on_every_draft_of_another_is_refused(people: tuple[Person, Person]) -> None:
+def test_events_on_drafts_of_another_owner_are_refused(people: tuple[Person, Person]) -> None:
     mine, theirs = people
     before = theirs.sees()
     with RawPage(mine.port, mine.cookie) as thief, RawPage(theirs.port, theirs.cookie) as owner:
@@ -73,10 +73,10 @@ def test_every_event_on_every_draft_of_another_is_refused(people: tuple[Person, 
         assert owner.call("edit", {"draft": draft, **EVENTS["edit"], "client": secrets.token_hex(16)})["ok"]
         owner.read_until(lambda: "event updates" in owner.log)
         assert thief.call("pause", {"draft": mine.drafts[0]})["ok"]
-        assert thief.events == [], "it hears nothing of what it may not open"
+        assert thief.events == [], "no update of another owner's draft arrives"
 
 
-def test_every_route_to_what_is_anothers_is_refused(people: tuple[Person, Person]) -> None:
+def test_routes_to_stories_of_another_owner_are_refused(people: tuple[Person, Person]) -> None:
     mine, theirs = people
     before = theirs.sees()
     for story in theirs.stories:
@@ -98,12 +98,12 @@ def test_every_route_to_what_is_anothers_is_refused(people: tuple[Person, Person
     assert theirs.sees() == before
 
 
-def test_guessed_ids_find_nothing(people: tuple[Person, Person]) -> None:
+def test_guessed_ids_reach_no_draft(people: tuple[Person, Person]) -> None:
     guess(people[0], RANDOM_IDS)
 
 
 @pytest.mark.long
-def test_ten_thousand_guessed_ids_find_nothing(people: tuple[Person, Person]) -> None:
+def test_ten_thousand_guessed_ids_reach_no_draft(people: tuple[Person, Person]) -> None:
     guess(people[0], LONG_RANDOM_IDS)
 
 

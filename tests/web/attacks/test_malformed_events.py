@@ -1,4 +1,4 @@
-"""Malformed events, thousands of them: each is answered `{ok: false}` in time, and none reaches the desk."""
+"""Thousands of malformed events: each is answered `{ok: false}` in time, and none changes a draft."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.app
 EVENTS_IN_ALL = 5_000  # in each of the two modes
 LONG_EVENTS = 150_000  # likewise
 BATCH = 100
-# Malformed for every field there is.
+# Malformed for every field.
 WRONG = (
     "null",
     "NaN",
@@ -38,7 +38,7 @@ WRONG = (
 
 
 def malformed(random_: random.Random, draft: str) -> str:
-    """The part of a packet after its id: an event's name and data, wrong in one of many ways."""
+    """Return the part of a packet after its id: an event's name and data, malformed in one of several ways."""
     name = random_.choice([*EVENTS, *EVENTS, "connect", "disconnect", "", "nothing", "__class__", "x" * 1000])
     wrong = random_.choice(WRONG)
     good = f'"draft":"{draft}"'
@@ -64,7 +64,7 @@ def test_malformed_events_are_answered_and_change_nothing(edge: EdgeServer) -> N
     with edge.page() as page:
         before = page.call("start", {"draft": DRAFT})["epoch"]
         send_malformed(page, edge.port, DRAFT)
-        assert page.call("start", {"draft": DRAFT})["epoch"] == before, "the desk was never called"
+        assert page.call("start", {"draft": DRAFT})["epoch"] == before, "no call reached the drafts"
 
 
 @pytest.mark.long
@@ -72,7 +72,7 @@ def test_very_many_malformed_events_change_nothing(edge: EdgeServer) -> None:
     with edge.page() as page:
         before = page.call("start", {"draft": DRAFT})["epoch"]
         send_malformed(page, edge.port, DRAFT, share(LONG_EVENTS))
-        assert page.call("start", {"draft": DRAFT})["epoch"] == before, "the desk was never called"
+        assert page.call("start", {"draft": DRAFT})["epoch"] == before, "no call reached the drafts"
 
 
 def send_malformed(page: RawPage, port: int, draft: str, events: int = EVENTS_IN_ALL) -> None:
