@@ -1,4 +1,4 @@
-"""`docs/protocol.md` says what the code accepts and sends: every event, field, type, code, route and setting."""
+"""The protocol page: `docs/protocol.md` lists every event, field, type, code, route and setting of the code."""
 
 from __future__ import annotations
 
@@ -34,45 +34,45 @@ SHAPES: dict[str, type] = {
 
 
 def rows(section: str) -> list[list[str]]:
-    """The cells of the section's first table, without its head."""
+    """Return the cells of the section's first table, without its header."""
     lines = [line for line in SECTIONS[section].splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 @pytest.mark.parametrize(("section", "shape"), SHAPES.items(), ids=list(SHAPES))
-def test_every_field_of_what_comes_in(section: str, shape: type) -> None:
+def test_fields_of_payloads(section: str, shape: type) -> None:
     documented = [(name, words) for name, words, *_ in rows(section)]
     fields = fields_of(cast(Any, shape)).values()
     assert documented == [(f"`{f.name}`{'?' if f.optional else ''}", f.check.words) for f in fields]
 
 
-def test_events_of_the_client_are_those_there_are() -> None:
+def test_events_of_the_client() -> None:
     part = PAGE.partition("## Events of the client")[2].partition("\n## ")[0]
     titles = [title for title in re.findall(r"^### (.+)$", part, re.M) if ":" not in title]
     assert titles == list(EVENTS)
 
 
-def test_the_protocols_number() -> None:
-    assert f"The protocol has a number, now {PROTOCOL}." in PAGE
+def test_the_protocol_version() -> None:
+    assert f"The protocol version is {PROTOCOL}." in PAGE
 
 
 def test_error_codes_and_their_statuses() -> None:
     documented = {code.strip("`"): (int(status), words) for code, status, words in rows("Errors")}
     assert {code: status for code, (status, _) in documented.items()} == STATUSES
-    of_events = {code for code, (_, words) in documented.items() if "HTTP only" not in words}
-    assert of_events == set(CODES)
+    codes_of_events = {code for code, (_, words) in documented.items() if "HTTP only" not in words}
+    assert codes_of_events == set(CODES)
 
 
 def test_routes(tmp_path: Path) -> None:
     app = WebApp(EdgeSettings("127.0.0.1", 1, b"k" * 32, tmp_path, "threading"))
     unused = cast(Any, SimpleNamespace(figures=dict))
     app.connect(unused, unused, unused)
-    there_are = {
+    routes = {
         f"{method} {rule.rule}"
         for rule in app.flask.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    assert {route.strip("`") for route, _ in rows("REST")} == there_are
+    assert {route.strip("`") for route, _ in rows("REST")} == routes
 
 
 def test_sampling_settings() -> None:
