@@ -1,4 +1,4 @@
-"""`docs/limits.md` gives the figures that the code has."""
+"""The page of limits: the numbers of `docs/limits.md` are those of the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROWS = re.findall(r"^\|[^|]*\|[^|]*\| ([\d,]+) \|[^|]*\| `([\w.]+)` \|$", PAGE, 
 
 
 def value_of(name: str) -> object:
-    """A module's constant, or the default of a dataclass's field."""
+    """Return the constant of a module, or the default of a dataclass field."""
     module, _, attribute = name.rpartition(".")
     if not module.rpartition(".")[2][0].isupper():
         return getattr(importlib.import_module(module), attribute)
@@ -23,17 +23,18 @@ def value_of(name: str) -> object:
     return next(field.default for field in dataclasses.fields(shape) if field.name == attribute)
 
 
-def test_every_row_is_read() -> None:
-    assert len(ROWS) == PAGE.count("\n| ") - 1  # its head
+def test_every_row_has_a_number_and_a_constant() -> None:
+    header_rows = 1
+    assert len(ROWS) == PAGE.count("\n| ") - header_rows
 
 
-@pytest.mark.parametrize(("figure", "name"), ROWS, ids=[name for _, name in ROWS])
-def test_a_limit_is_what_the_page_says(figure: str, name: str) -> None:
-    assert value_of(name) == int(figure.replace(",", ""))
+@pytest.mark.parametrize(("number", "name"), ROWS, ids=[name for _, name in ROWS])
+def test_the_page_gives_the_value_of_the_constant(number: str, name: str) -> None:
+    assert value_of(name) == int(number.replace(",", ""))
 
 
 @pytest.mark.parametrize("shape", ["web.addresses.AddressLimits", "web.socket_guard.SocketLimits"])
-def test_no_limit_is_left_out(shape: str) -> None:
+def test_the_page_lists_every_limit(shape: str) -> None:
     module, _, owner = shape.rpartition(".")
     fields = dataclasses.fields(getattr(importlib.import_module(module), owner))
     assert {f"{shape}.{field.name}" for field in fields} <= {name for _, name in ROWS}

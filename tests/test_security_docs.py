@@ -1,4 +1,4 @@
-"""`SECURITY.md` names the tests that prove what it says: they exist, and no attack's test is left out."""
+"""The security page: the tests that `SECURITY.md` names exist, and it names every test of an attack."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ATTACKS = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests/w
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| ")][1:]
 
 
-def named(row: str) -> list[tuple[str, str]]:
-    """File and test of each proof; `::test` alone is of the file named before."""
+def proofs_of(row: str) -> list[tuple[str, str]]:
+    """Return file and test of each proof of a row. `::test` alone belongs to the file named before it."""
     found: list[tuple[str, str]] = []
     for file, test in re.findall(r"`([\w/.]*)::(\w+)`", row.rpartition("| ")[2]):
         found.append((file or found[-1][0], test))
@@ -23,18 +23,19 @@ def named(row: str) -> list[tuple[str, str]]:
 
 
 def defined_in(file: str) -> set[str]:
+    """Return the names of the tests that a file defines."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.split("|")[1].strip()[:50] for row in ROWS])
-def test_every_defence_is_proved(row: str) -> None:
-    assert named(row)
-    for file, test in named(row):
+def test_every_defence_names_existing_tests(row: str) -> None:
+    assert proofs_of(row)
+    for file, test in proofs_of(row):
         assert test in defined_in(file), f"{file} has no {test}"
 
 
 @pytest.mark.parametrize("file", ATTACKS)
-def test_every_attack_is_listed(file: str) -> None:
-    listed = {proof for row in ROWS for proof in named(row)}
+def test_the_page_names_every_test_of_an_attack(file: str) -> None:
+    listed = {proof for row in ROWS for proof in proofs_of(row)}
     assert {(file, test) for test in defined_in(file)} <= listed
