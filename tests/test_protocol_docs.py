@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from generator.wire.sampling_params import RANGES, Words
+from generator.wire.sampling_params import RANGES, WordList
 from stories.errors import CODES
 from stories.text.changes import ChangeSet
 from stories.text.update import Token, Update
@@ -79,7 +79,7 @@ def test_sampling_settings() -> None:
     documented = {name.strip("`"): words for name, words in rows("sampling")}
     assert documented.keys() == RANGES.keys()
     for name, allowed in RANGES.items():
-        if isinstance(allowed, Words):
+        if isinstance(allowed, WordList):
             assert f"at most {allowed.count} words or phrases of at most {allowed.length}" in documented[name]
         elif allowed.type is not bool:
             assert f"{allowed.low:g} to {allowed.high:.16g}" in documented[name]

@@ -126,7 +126,7 @@ def _sampling(value: object, name: str) -> dict[str, Any]:
         try:
             check(setting, given)
         except InvalidSamplingParam as error:
-            raise invalid(f"{str(error)[:200]}.") from error
+            raise invalid(str(error)[:200]) from error
     return dict(settings)
 
 

@@ -1,7 +1,7 @@
 """Messages: the commands that the web process sends to the engine process, and the events that the engine returns.
 
 Owns the fields and the JSON form of each message. Offsets and lengths are UTF-16 units. Both processes import this
-module, so it needs nothing but the standard library. Knows nothing of sockets, drafts or tensors.
+module, so it needs only the standard library and `stories.errors`. Knows nothing of sockets, drafts or tensors.
 """
 
 from __future__ import annotations

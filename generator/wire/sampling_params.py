@@ -1,6 +1,7 @@
-"""Sampling settings: names, ranges and defaults, in one table that payloads, engine, page and docs share.
+"""Sampling parameters: their names, ranges and defaults, in one table.
 
-Knows nothing of tensors; what each setting does to the distribution is in `generator/engine/sampling/sampler.py`.
+Owns the rules that the payloads, the engine, the page and the docs share. Knows nothing of tensors:
+`generator/engine/sampling/sampler.py` defines the effect of each parameter on the distribution.
 """
 
 from __future__ import annotations
@@ -9,47 +10,59 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from stories.errors import Refused
 
-class InvalidSamplingParam(ValueError):
-    """A setting is unknown, of the wrong type or out of range; the message says which and what is allowed."""
+_SHOWN_NAME_CHARACTERS = 40  # an unknown name comes from outside and may be long
+
+
+class InvalidSamplingParam(Refused):
+    """A parameter is unknown, has the wrong type or is out of range. The message says what is allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("invalid", message)
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class NumberRange:
+    """The numbers of one type from `low` to `high`, both included. With the type `bool`, true and false.
+
+    A whole number is also accepted where the type is `float`. None is accepted if the range is `nullable`.
+    """
+
     type: type
     low: float
     high: float
     nullable: bool = False
 
     def check(self, name: str, value: object) -> None:
-        """Raises InvalidSampling."""
+        """Raise InvalidSamplingParam if the parameter `name` may not have this value."""
         if value is None and self.nullable:
             return
         is_bool = isinstance(value, bool)
         if self.type is bool:
             if not is_bool:
-                raise InvalidSamplingParam(f"{name} must be true or false")
+                raise InvalidSamplingParam(f"{name} must be true or false.")
             return
-        number = isinstance(value, int) or (self.type is float and isinstance(value, float))
-        if is_bool or not number or not self.low <= value <= self.high:  # type: ignore[operator]
+        is_number = isinstance(value, int) or (self.type is float and isinstance(value, float))
+        if is_bool or not is_number or not self.low <= value <= self.high:  # type: ignore[operator]
             kind = "a whole number" if self.type is int else "a number"
-            null = ", or null" if self.nullable else ""
-            raise InvalidSamplingParam(f"{name} must be {kind} from {self.low:g} to {self.high:.16g}{null}")
+            or_null = ", or null" if self.nullable else ""
+            raise InvalidSamplingParam(f"{name} must be {kind} from {self.low:g} to {self.high:.16g}{or_null}.")
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A list of words or phrases, each one line of at most `length` characters."""
+class WordList:
+    """The lists of at most `count` words or phrases, each one line of at most `length` characters."""
 
     count: int
     length: int
 
     def check(self, name: str, value: object) -> None:
-        """Raises InvalidSampling."""
+        """Raise InvalidSamplingParam if the parameter `name` may not have this value."""
         if not isinstance(value, list | tuple) or len(value) > self.count or not all(map(self._fits, value)):
             raise InvalidSamplingParam(
                 f"{name} must be a list of at most {self.count} words or phrases, each of 1 to {self.length} "
-                "characters without line breaks and without blanks around it"
+                "printable characters without spaces around them."
             )
 
     def _fits(self, word: object) -> bool:
@@ -58,13 +71,14 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How a draft writes. Temperature 0 is greedy; `top_k` 0, `top_p`, `typical_p` and `repetition_penalty` 1, and
-    0 for every other penalty are off.
+    """The parameters by which a draft's next token is chosen.
 
-    `penalty_range` is how many of the last tokens repetition, presence and frequency penalty look at.
-    `seed` None draws a fresh seed for every run. `min_length` counts model tokens of the run's text that
-    must come before an end is allowed; it only matters with `stop_at_end`. `pace` is in words per minute; None is
-    as fast as it goes.
+    Temperature 0 is greedy sampling. These values switch a parameter off: 0 for `top_k`, 1 for `top_p`, `typical_p` and
+    `repetition_penalty`, and 0 for every other penalty.
+
+    `penalty_range` is the number of last tokens that the repetition, presence and frequency penalties look at. With
+    the `seed` None, each run draws a new seed. `min_length` is the number of model tokens that a run must contain
+    before it may end; it matters only with `stop_at_end`. `pace` is in words per minute; None is as fast as possible.
     """
 
     temperature: float = 0.9
@@ -89,44 +103,45 @@ class SamplingParams:
     pace: int | None = None
 
     def merged(self, changes: Mapping[str, Any]) -> SamplingParams:
-        """These settings with `changes` merged in. Raises InvalidSampling; then nothing changes."""
+        """Return these parameters with `changes` merged in. Raise InvalidSamplingParam if one is not allowed."""
         for name, value in changes.items():
             check(name, value)
         given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
         return replace(self, **given)
 
     def to_json(self) -> dict[str, Any]:
+        """Return all parameters as JSON data, including those that have their default."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-RANGES: Mapping[str, Range | Words] = {
-    "temperature": Range(float, 0, 2),
-    "top_k": Range(int, 0, 1000),
-    "top_p": Range(float, 0, 1),
-    "min_p": Range(float, 0, 1),
-    "typical_p": Range(float, 0, 1),
-    "repetition_penalty": Range(float, 1, 2),
-    "presence_penalty": Range(float, -2, 2),
-    "frequency_penalty": Range(float, -2, 2),
-    "penalty_range": Range(int, 0, 4096),
-    "dry_multiplier": Range(float, 0, 5),
-    "dry_base": Range(float, 1, 4),
-    "dry_allowed_length": Range(int, 1, 20),
-    "xtc_probability": Range(float, 0, 1),
-    "xtc_threshold": Range(float, 0, 0.5),
-    "no_repeat_ngram": Range(int, 0, 20),
-    "banned_words": Words(count=32, length=40),
-    "seed": Range(int, 0, 2**53 - 1, nullable=True),
-    "min_length": Range(int, 0, 2**31 - 1),
-    "stop_at_end": Range(bool, 0, 1),
-    "pace": Range(int, 10, 6000, nullable=True),
+RANGES: Mapping[str, NumberRange | WordList] = {
+    "temperature": NumberRange(float, 0, 2),
+    "top_k": NumberRange(int, 0, 1000),
+    "top_p": NumberRange(float, 0, 1),
+    "min_p": NumberRange(float, 0, 1),
+    "typical_p": NumberRange(float, 0, 1),
+    "repetition_penalty": NumberRange(float, 1, 2),
+    "presence_penalty": NumberRange(float, -2, 2),
+    "frequency_penalty": NumberRange(float, -2, 2),
+    "penalty_range": NumberRange(int, 0, 4096),
+    "dry_multiplier": NumberRange(float, 0, 5),
+    "dry_base": NumberRange(float, 1, 4),
+    "dry_allowed_length": NumberRange(int, 1, 20),
+    "xtc_probability": NumberRange(float, 0, 1),
+    "xtc_threshold": NumberRange(float, 0, 0.5),
+    "no_repeat_ngram": NumberRange(int, 0, 20),
+    "banned_words": WordList(count=32, length=40),
+    "seed": NumberRange(int, 0, 2**53 - 1, nullable=True),
+    "min_length": NumberRange(int, 0, 2**31 - 1),
+    "stop_at_end": NumberRange(bool, 0, 1),
+    "pace": NumberRange(int, 10, 6000, nullable=True),
 }
 
 
 def check(name: str, value: object) -> None:
-    """Raises InvalidSampling."""
+    """Raise InvalidSamplingParam if there is no parameter `name`, or if it may not have this value."""
     allowed = RANGES.get(name)
     if allowed is None:
-        raise InvalidSamplingParam(f"there is no sampling setting {name!r}")
+        raise InvalidSamplingParam(f"There is no sampling parameter {name[:_SHOWN_NAME_CHARACTERS]!r}.")
     allowed.check(name, value)
