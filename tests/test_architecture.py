@@ -1,4 +1,4 @@
-"""The rules of docs/architecture.md, read from the source: imports, cycles, and the size of files and folders."""
+"""The rules of docs/architecture.md, checked in the source: imports, cycles, names, and sizes of files and folders."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CLIENT = sorted(path for ending in ("ts", "svelte", "mjs") for path in ROOT.glob
 MAX_LINES = 300
 MAX_FUNCTION_LINES = 40
 MAX_FILES = 15
-# Each of these is one subject that would only get harder to read in parts.
+# Each of these folders is one subject, which would be harder to read in parts.
 LARGE_FOLDERS = {"web", "tests/web"}
 LARGE_FOLDERS |= {"generator/engine/int8", "tests/generator/engine/int8"}
 
-# What a folder or file may import besides the standard library. The most specific entry counts.
+# The modules that a folder or file may import besides the standard library. The most specific entry applies.
 MAY_IMPORT: dict[str, set[str]] = {
     "stories": {"stories"},
     "stories/text": {"stories.text", "stories.errors"},
@@ -70,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "web/concurrency.py": {"web", "generator.drafts.group_commit", "eventlet", "werkzeug"},
     "web/settings.py": set(),
     "server.py": {"stories", "generator", "web"},
-    # Runs before anything is installed.
+    # Runs before any package is installed.
     "launch.py": {"generator.models.bundled", "web.settings"},
     "generator/models/bundled.py": set(),
 }
@@ -86,18 +86,19 @@ def relative(path: Path) -> str:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Yield every module a file imports, also within functions and for type checking, as `package.module`."""
+    """Yield every module that a file imports, also inside functions and for type checking, as `package.module`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{relative(path)} imports relatively"
+            assert node.level == 0, f"{relative(path)} has a relative import"
             assert node.module
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def part_of(path: Path, table: dict[str, set[str]]) -> set[str]:
+    """Return the most specific entry of the table that covers the path."""
     name = relative(path)
     parts = [part for part in table if name == part or name.startswith(f"{part}/")]
     return table[max(parts, key=len)] if parts else set()
@@ -108,11 +109,12 @@ def is_within(module: str, packages: set[str]) -> bool:
 
 
 def violations(path: Path) -> list[str]:
+    """Return the modules that the file imports against the rules."""
     allowed, forbidden = part_of(path, MAY_IMPORT), part_of(path, FORBIDDEN)
     found = []
     for module in imports_of(path):
         outside = module.split(".")[0] not in sys.stdlib_module_names and not is_within(module, allowed)
-        # `from generator.models import menu` names the package first, which says nothing yet.
+        # `from generator.models import menu` yields the package too, which alone is no violation.
         is_package = any(name.startswith(f"{module}.") for name in allowed)
         if (outside and not is_package) or is_within(module, forbidden):
             found.append(module)
@@ -147,7 +149,7 @@ def test_imports_point_one_way() -> None:
         ("server.py", "import torch"),
     ],
 )
-def test_a_wrong_import_is_seen(place: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_import_is_found(place: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     path = tmp_path / place
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,12 +158,12 @@ def test_a_wrong_import_is_seen(place: str, source: str, tmp_path: Path, monkeyp
 
 
 def graph_of(sources: Mapping[str, Path]) -> dict[str, set[str]]:
-    """The modules that each module imports, of those in `sources`."""
+    """Return for each module the modules of `sources` that it imports."""
     return {name: {found for found in imports_of(path) if found in sources} - {name} for name, path in sources.items()}
 
 
 def folders_of(graph: Mapping[str, Set[str]]) -> dict[str, set[str]]:
-    """The same between folders: the folder of `a.b.c` is `a.b`."""
+    """Return the same graph between folders. The folder of `a.b.c` is `a.b`."""
     folders: dict[str, set[str]] = {}
     for name, imported in graph.items():
         folder = name.rpartition(".")[0]
@@ -170,6 +172,7 @@ def folders_of(graph: Mapping[str, Set[str]]) -> dict[str, set[str]]:
 
 
 def cycle_in(graph: Mapping[str, Set[str]]) -> list[str]:
+    """Return the modules of one import cycle, or an empty list."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -181,13 +184,13 @@ def cycle_in(graph: Mapping[str, Set[str]]) -> list[str]:
 SOURCES = {relative(path).removesuffix(".py").replace("/", "."): path for path in PRODUCT if path.stem != "__init__"}
 
 
-def test_neither_modules_nor_folders_import_in_a_circle() -> None:
+def test_modules_and_folders_have_no_import_cycles() -> None:
     graph = graph_of(SOURCES)
     assert cycle_in(graph) == []
     assert cycle_in(folders_of(graph)) == []
 
 
-def test_a_circle_is_seen(tmp_path: Path) -> None:
+def test_an_import_cycle_is_found(tmp_path: Path) -> None:
     for name, source in {"a": "def f():\n    from p import b", "b": "if TYPE_CHECKING:\n    import p.a"}.items():
         (tmp_path / name).write_text(source)
     graph = graph_of({"p.a": tmp_path / "a", "p.b": tmp_path / "b"})
@@ -195,30 +198,31 @@ def test_a_circle_is_seen(tmp_path: Path) -> None:
     assert cycle_in(folders_of({"p.a": {"q.b"}, "q.c": {"p.d"}}))
 
 
-def test_files_stay_small() -> None:
+def test_files_have_at_most_300_lines() -> None:
     lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in [*PYTHON, *CLIENT]}
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
-def test_folders_stay_small() -> None:
+def test_folders_have_at_most_15_files() -> None:
     files = [path for path in [*PYTHON, *CLIENT] if path.name != "__init__.py"]
     counts = Counter(relative(path.parent) for path in files)
     assert {name: n for name, n in counts.items() if n > MAX_FILES and name not in LARGE_FOLDERS} == {}
 
 
-def test_functions_fit_on_a_screen() -> None:
+def test_functions_have_at_most_40_lines() -> None:
     lengths = {f"{relative(path)}: {name}": length for path in PRODUCT for name, length in functions_of(path)}
     assert {name: length for name, length in lengths.items() if length > MAX_FUNCTION_LINES} == {}
 
 
 def functions_of(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield the name and the number of lines of each function in a file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno is not None
             yield node.name, node.end_lineno - node.lineno + 1
 
 
-def test_every_module_says_what_it_owns() -> None:
+def test_every_module_has_a_docstring() -> None:
     modules = [path for path in PYTHON if path.name != "__init__.py"]
     without = [relative(path) for path in modules if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
     assert without == []
@@ -234,6 +238,6 @@ def classes_of(path: Path) -> Iterator[str]:
     yield from (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
 
 
-def test_no_file_is_named_after_nothing() -> None:
+def test_file_names_name_a_subject() -> None:
     stems = {path.stem for path in [*PYTHON, *CLIENT]}
     assert not stems & {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
