@@ -1,7 +1,7 @@
-"""The model hub: which of its models are on this machine already, and which it would hand over if asked.
+"""Hub check: whether a model of the Hugging Face hub can be loaded, from its local cache or from the hub.
 
-Owns the look into the local cache and the questions to the hub, which a short process asks: a name that cannot be
-resolved may keep a process waiting for many seconds. Knows nothing of the menu. Downloads are the engine's.
+Owns the search of the local cache and the questions to the hub. A short-lived process (`hub_probe`) asks them, because
+resolving a name can block a process for many seconds. Knows nothing of the menu. The engine downloads models.
 """
 
 from __future__ import annotations
@@ -21,97 +21,106 @@ from pathlib import Path
 from generator.models.model_folder import Unusable, check
 
 MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
-UNREACHABLE = "The model hub cannot be reached; put the model's folder beside server.py."
-ASKING = "The model hub is being asked for it."
+UNREACHABLE = "The model hub cannot be reached. Put the model's folder beside server.py."
+ASKING = "The model hub is being asked for this model."
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_KEPT_SECONDS = 60.0
-_PROBE_SECONDS = 20.0
+_ANSWER_VALID_SECONDS = 60.0
+_PROBE_TIMEOUT_SECONDS = 20.0
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
+    """Why the hub does not provide a model (empty if it does), and the monotonic time of the answer."""
+
     reason: str
-    at: float
+    received_at: float
 
 
 class HubCheck:
-    """`reason` never waits: what is not known yet is asked for in the background, and kept for a minute."""
+    """Answers about models of the hub. `reason` never blocks: a background process asks, an answer is valid for a
+    minute."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
         self._answers: dict[str, _Answer] = {}
-        self._wanted: set[str] = set()
-        self._asked_now: list[str] = []
+        self._queued: set[str] = set()
+        self._in_progress: list[str] = []
 
     def reason(self, model_id: str) -> str:
-        """Why the model cannot be had, as a sentence; empty if it can."""
-        if (cached := self._cached(model_id)) is not None:
-            return cached
+        """Return why the model is unavailable, as a sentence, or an empty text if it is available.
+
+        Before the first answer of the hub, return `ASKING`.
+        """
+        if self._is_cached(model_id):
+            return ""
         answer = self._answers.get(model_id)
-        if answer is None or time.monotonic() - answer.at > _KEPT_SECONDS:
+        if answer is None or time.monotonic() - answer.received_at > _ANSWER_VALID_SECONDS:
             self._ask(model_id)
         return answer.reason if answer else ASKING
 
-    def _cached(self, model_id: str) -> str | None:
-        """The reason against the copy in the local cache, or None where there is no whole copy."""
+    def _is_cached(self, model_id: str) -> bool:
+        """Whether the local cache has a usable copy. A partial download is not one, so the hub decides then."""
         folder = _cache_folder(self._environ) / f"models--{model_id.replace('/', '--')}"
         try:
             revision = (folder / "refs" / "main").read_text(encoding="ascii").strip()
         except (OSError, ValueError):
-            return None
+            return False
         snapshot = folder / "snapshots" / revision
         if not (snapshot / "config.json").is_file():
-            return None
+            return False
         try:
             check(snapshot, within=folder)
         except Unusable:
-            return None  # perhaps only a part of it was fetched, so the hub has the last word
-        return ""
+            return False
+        return True
 
     def _ask(self, model_id: str) -> None:
-        """One process at a time: what comes up while one asks is for the next."""
-        if model_id not in self._asked_now:
-            self._wanted.add(model_id)
-        if self._wanted and not self._asked_now:
-            self._asked_now = sorted(self._wanted)
-            self._wanted.clear()
-            threading.Thread(target=self._probe, args=(self._asked_now,), name="hub-probe", daemon=True).start()
+        """Ask the hub in the background. Only one process runs at a time; later questions wait for the next one."""
+        if model_id not in self._in_progress:
+            self._queued.add(model_id)
+        if self._queued and not self._in_progress:
+            self._in_progress = sorted(self._queued)
+            self._queued.clear()
+            threading.Thread(target=self._probe, args=(self._in_progress,), name="hub-probe", daemon=True).start()
 
     def _probe(self, model_ids: list[str]) -> None:
+        """Store the hub's answers for `model_ids`. A model without an answer counts as unreachable."""
         try:
             reasons = _run_probe(model_ids, self._environ)
         except OSError as error:
-            log.warning("the model hub cannot be asked: %s", error)
+            log.warning("The model hub cannot be asked: %s", error)
             reasons = {}
         now = time.monotonic()
         self._answers.update({model_id: _Answer(reasons.get(model_id, UNREACHABLE), now) for model_id in model_ids})
-        self._asked_now = []
+        self._in_progress = []
 
 
 def _run_probe(model_ids: list[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Run `hub_probe` and return its answers, none if it fails or takes too long. Raises OSError."""
     command = [sys.executable, "-m", "generator.models.hub_probe", *model_ids]
     process = subprocess.Popen(
         command, cwd=_CHECKOUT, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     )
-    deadline = time.monotonic() + _PROBE_SECONDS
+    deadline = time.monotonic() + _PROBE_TIMEOUT_SECONDS
+    # Polling, because `wait` would block the whole event loop where eventlet has not patched subprocess.
     while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)  # polled, because waiting would stop everything where subprocess is not patched
+        time.sleep(0.1)
     if process.poll() is None:
         process.kill()
-    printed, _nothing = process.communicate()
+    printed, _ = process.communicate()
     try:
         reasons: dict[str, str] = json.loads(printed)
     except ValueError:
-        log.warning("asking the model hub gave no answer (exit status %s)", process.returncode)
+        log.warning("The process that asks the model hub gave no answer (exit status %s).", process.returncode)
         return {}
     return reasons
 
 
 def _cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where huggingface_hub keeps its files."""
+    """Return the folder in which huggingface_hub keeps its files."""
     if hub_cache := environ.get("HF_HUB_CACHE"):
         return Path(hub_cache).expanduser()
     cache = environ.get("XDG_CACHE_HOME") or "~/.cache"

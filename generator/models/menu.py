@@ -1,7 +1,8 @@
-"""The model menu: what is on offer in each mode, what each name means, and why something cannot be had.
+"""Menu: the models that each mode offers, the meaning of each name, and the reason why an entry cannot write.
 
-Owns the allow-list: nothing is ever loaded that is not an entry here. Re-reads `static/config.js` when it changes;
-a broken file leaves the last good menu in force. Knows nothing of loading, drafts or the network's protocol.
+Owns the allow-list: the program loads only models that are entries of the menu. Reads `static/config.js` again when it
+changes; while that file has a mistake, the last good menu stays in force. Knows nothing of loading, of drafts or of the
+network protocol.
 """
 
 from __future__ import annotations
@@ -16,25 +17,27 @@ from typing import Any
 
 from generator.models import bundled, menu_file, model_folder
 from generator.models.hub_check import MODEL_ID, HubCheck
-from generator.models.menu_file import MODES, MenuFileError, MenuLine
+from generator.models.menu_file import MODES, MenuFileEntry, MenuFileError
 from generator.models.model_folder import Unusable
 from generator.wire.messages import ModelSpec
 from stories.errors import ModelUnavailable, Refused, UnknownModel
 
 DEFAULT_PROMPT_TEMPLATE = "<|endoftext|>[WP] {prompt} [RESPONSE] "
 
-_FOLDER_SECONDS = 3.0
+_RESOLVED_VALID_SECONDS = 3.0
 _FAILURE_SECONDS = 60.0
-_NO_LINES: dict[str, tuple[MenuLine, ...]] = dict.fromkeys(MODES, ())
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """`model` is what the menu file says; `spec` what the engine is told; `template` is None in mode `continue`.
-    `reason` says in a sentence why it is not available, and is empty if it is. `precision` is the number format it
-    computed in when it was last loaded, and that format's error; empty before."""
+    """One model of the menu.
+
+    `model` is the value in the menu file, `spec` the same for the engine. `template` is None in mode `continue`.
+    `reason` is a sentence that says why the model is unavailable, and is empty if it is available. `precision` is the
+    number format of the last load, with its error, and is empty before the first load.
+    """
 
     name: str
     model: str
@@ -46,9 +49,11 @@ class MenuEntry:
 
     @property
     def available(self) -> bool:
+        """Whether the model can write."""
         return not self.reason
 
     def as_json(self) -> dict[str, Any]:
+        """Return the entry as the protocol shows it, without empty fields."""
         shown: dict[str, Any] = {"name": self.name, "model": self.model, "available": self.available}
         optional = {
             "reason": self.reason or None,
@@ -61,46 +66,61 @@ class MenuEntry:
 
 @dataclass(frozen=True, slots=True)
 class MenuState:
-    """The entries by mode, in the order they are shown; `error` says what is wrong with the menu file, if anything."""
+    """The entries by mode, in the order of the page. `error` describes a mistake in the menu file, or is empty."""
 
     entries: dict[str, tuple[MenuEntry, ...]]
     error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class _Resolved:
+    """The meaning of a value of the menu file, why it is unavailable, and the monotonic time of this result."""
+
+    spec: ModelSpec
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Failure:
+    """A failed load. It makes the model unavailable until the monotonic time `until`."""
+
     reason: str
     until: float
 
 
 class Menu:
-    """`root` is where models' folders lie, `config` the menu file. `fakes` adds the test models so named (`instant`,
-    `paced-30`, …). `hub` is asked for what is no folder."""
+    """The menu of one server.
+
+    `root` is the folder of the models' folders, `config` the menu file. `hub` answers for models without a folder.
+    `fakes` adds test models (`instant`, `paced-30`, …).
+    """
 
     def __init__(self, root: Path, config: Path, hub: HubCheck, fakes: Sequence[str] = ()) -> None:
         self._root, self._config, self._hub, self._fakes = root, config, hub, fakes
         self._lock = threading.Lock()
-        self._stamp: object = None
-        self._lines, self._error = _NO_LINES, ""
-        self._folders: dict[str, tuple[float, ModelSpec, str]] = {}
+        self._file_version: object = None
+        self._file_entries: dict[str, tuple[MenuFileEntry, ...]] = dict.fromkeys(MODES, ())
+        self._error = ""
+        self._resolved: dict[str, _Resolved] = {}
         self._failures: dict[str, _Failure] = {}
         self._precisions: dict[str, str] = {}
 
     def current(self) -> MenuState:
-        """The menu as it is now. Cheap: files are looked at again only every few seconds, and nothing is waited for."""
+        """Return the present menu, without waiting for the hub. Folders are checked at most every few seconds."""
         with self._lock:
             self._reread()
             return MenuState({mode: tuple(self._entries(mode)) for mode in MODES}, self._error)
 
     def find(self, mode: str, name: str) -> MenuEntry | None:
-        """One entry of the menu as it is now, without looking at the others."""
+        """Return the entry of this name, or None, without checking the other entries."""
         with self._lock:
             self._reread()
-            lines = self._all_lines(mode) if mode in MODES else ()
-            return next((self._entry(mode, line) for line in lines if line.name == name), None)
+            offered = self._offered(mode) if mode in MODES else ()
+            return next((self._entry(mode, entry) for entry in offered if entry.name == name), None)
 
     def usable(self, mode: str, name: str) -> MenuEntry:
-        """Return the entry of this name. Raises UnknownModel, or ModelUnavailable where it cannot write."""
+        """Return the entry of this name. Raises UnknownModel, or ModelUnavailable if it cannot write."""
         entry = self.find(mode, name)
         if entry is None:
             raise UnknownModel(name)
@@ -109,14 +129,14 @@ class Menu:
         return entry
 
     def first_available(self, mode: str) -> str:
-        """Return the name of the first entry that can write. Raises Refused where there is none."""
+        """Return the name of the first entry that can write. Raises Refused if no entry can."""
         for entry in self.current().entries[mode]:
             if entry.available:
                 return entry.name
-        raise Refused("model_unavailable", "No model is available; the menu says why.")
+        raise Refused("model_unavailable", "No model is available. The menu says why.")
 
     def as_json(self) -> dict[str, Any]:
-        """The body of `GET /api/models` and of the event `menu`."""
+        """Return the body of `GET /api/models` and of the event `menu`."""
         state = self.current()
         shown: dict[str, Any] = {
             mode: [entry.as_json() for entry in entries] for mode, entries in state.entries.items()
@@ -124,7 +144,7 @@ class Menu:
         return shown | ({"error": state.error} if state.error else {})
 
     def mark(self, spec_key: str, available: bool, reason: str = "", precision: str = "") -> None:
-        """What came of loading a model. A failure counts for a minute, so that it can be tried again."""
+        """Record the result of loading a model. A failure counts for a minute, so that loading can be tried again."""
         with self._lock:
             if precision:
                 self._precisions[spec_key] = precision
@@ -132,69 +152,72 @@ class Menu:
                 self._failures.pop(spec_key, None)
             else:
                 until = time.monotonic() + _FAILURE_SECONDS
-                self._failures[spec_key] = _Failure(reason or "It could not be loaded.", until)
+                self._failures[spec_key] = _Failure(reason or "The model could not be loaded.", until)
 
     def _reread(self) -> None:
+        """Read the menu file if it has changed since the last call. A mistake in it only sets `_error`."""
         try:
             status = self._config.stat()
-            stamp: object = (status.st_mtime_ns, status.st_size, status.st_ino)
+            version: object = (status.st_mtime_ns, status.st_size, status.st_ino)
         except OSError as error:
-            stamp = repr(error)
-        if stamp == self._stamp:
+            version = repr(error)
+        if version == self._file_version:
             return
-        self._stamp = stamp
+        self._file_version = version
         try:
-            self._lines, self._error = menu_file.parse(self._config.read_bytes()), ""
-            self._folders.clear()
+            self._file_entries, self._error = menu_file.parse(self._config.read_bytes()), ""
+            self._resolved.clear()
             self._failures.clear()
         except OSError as error:
             self._error = f"{self._config.name} cannot be read: {error.strerror}."
         except MenuFileError as error:
-            self._error = f"{self._config.name} has a mistake: {error}."
+            self._error = f"{self._config.name} has a mistake. {error}"
         if self._error:
             log.warning("%s The last good menu stays in force.", self._error)
 
     def _entries(self, mode: str) -> Iterator[MenuEntry]:
         names = set()
-        for line in self._all_lines(mode):
-            if line.name not in names:
-                names.add(line.name)
-                yield self._entry(mode, line)
+        for entry in self._offered(mode):
+            if entry.name not in names:
+                names.add(entry.name)
+                yield self._entry(mode, entry)
 
-    def _all_lines(self, mode: str) -> tuple[MenuLine, ...]:
-        """Of those that have the same name the first one counts."""
-        return (*self._lines[mode], *self._always(mode))
+    def _offered(self, mode: str) -> tuple[MenuFileEntry, ...]:
+        """Return the entries of the file, then the built-in ones. The first entry of a name counts."""
+        return (*self._file_entries[mode], *self._built_in(mode))
 
-    def _always(self, mode: str) -> Iterator[MenuLine]:
+    def _built_in(self, mode: str) -> Iterator[MenuFileEntry]:
+        """Yield the bundled model and the test models, as if the menu file named them."""
         template = bundled.PROMPT_TEMPLATE if mode == "prompt" else None
-        yield MenuLine(bundled.NAME, f"bundled:{bundled.FOLDER.name}", template)
+        yield MenuFileEntry(bundled.NAME, f"bundled:{bundled.FOLDER.name}", template)
         for fake in self._fakes:
-            yield MenuLine(_fake_name(fake), f"fake:{fake}")
+            yield MenuFileEntry(_fake_name(fake), f"fake:{fake}")
 
-    def _entry(self, mode: str, line: MenuLine) -> MenuEntry:
-        spec, reason = self._resolve(line.model)
-        spec = replace(spec, window=line.window)
+    def _entry(self, mode: str, entry: MenuFileEntry) -> MenuEntry:
+        resolved = self._resolve(entry.model)
+        spec, reason = replace(resolved.spec, window=entry.window), resolved.reason
         failure = self._failures.get(spec.key)
         if not reason and failure and time.monotonic() < failure.until:
             reason = failure.reason
-        template = (line.prompt_template or DEFAULT_PROMPT_TEMPLATE) if mode == "prompt" else None
-        return MenuEntry(line.name, line.model, mode, spec, template, reason, self._precisions.get(spec.key, ""))
+        template = (entry.prompt_template or DEFAULT_PROMPT_TEMPLATE) if mode == "prompt" else None
+        return MenuEntry(entry.name, entry.model, mode, spec, template, reason, self._precisions.get(spec.key, ""))
 
-    def _resolve(self, model: str) -> tuple[ModelSpec, str]:
-        """What an entry's value means, and why it cannot be had."""
-        at, spec, reason = self._folders.get(model, (0.0, ModelSpec("", ""), ""))
-        if not spec.source or time.monotonic() - at > _FOLDER_SECONDS:
+    def _resolve(self, model: str) -> _Resolved:
+        """Return the meaning of a value of the menu file, from the last look-up if it is recent."""
+        resolved = self._resolved.get(model)
+        if resolved is None or time.monotonic() - resolved.at > _RESOLVED_VALID_SECONDS:
             spec, reason = self._look_up(model)
-            self._folders[model] = (time.monotonic(), spec, reason)
-        return spec, reason
+            resolved = self._resolved[model] = _Resolved(spec, reason, time.monotonic())
+        return resolved
 
     def _look_up(self, model: str) -> tuple[ModelSpec, str]:
-        # No folder and no hub id has a colon in its name, so these two cannot be mistaken for one.
+        """Return the meaning of a value of the menu file, and why it is unavailable (empty if it is available)."""
+        # Names of folders and hub ids have no colon, so these two kinds cannot be mistaken for them.
         if model.startswith("fake:"):
             return ModelSpec("fake", model.removeprefix("fake:")), ""
         if model == f"bundled:{bundled.FOLDER.name}":
-            missing = "" if bundled.is_ready(self._root) else "It is not installed; start with run_local once more."
-            return ModelSpec("bundled", str(self._root / bundled.FOLDER)), missing
+            reason = "" if bundled.is_ready(self._root) else "It is not installed. Start StoryGen again with run_local."
+            return ModelSpec("bundled", str(self._root / bundled.FOLDER)), reason
         try:
             folder = model_folder.locate(self._root, model)
             if folder is not None:
@@ -204,10 +227,10 @@ class Menu:
         if folder is not None:
             return ModelSpec("folder", str(folder)), ""
         if not MODEL_ID.fullmatch(model):
-            return ModelSpec("folder", model), "There is no such folder beside server.py."
+            return ModelSpec("folder", model), "No folder beside server.py has this name."
         return ModelSpec("hub", model), self._hub.reason(model)
 
 
 def _fake_name(fake: str) -> str:
-    """`Fake` for the ordinary one; the others are called after what they do."""
+    """Return the name that the page shows: `Fake` for the ordinary test model, `Fake instant` and so on for others."""
     return "Fake" if fake == "paced-30" else f"Fake {fake}"

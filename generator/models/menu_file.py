@@ -1,6 +1,7 @@
-"""The menu file people edit (static/config.js): which models it names, or where its mistake is.
+"""Menu file: the parser of static/config.js, the file in which people list models.
 
-Owns reading that one JavaScript statement. Knows nothing of whether the models exist.
+Owns the reading of its one JavaScript statement, and the place and description of each mistake. Knows nothing of
+whether the models exist.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _JSON5_ERROR = re.compile(r"<string>:(?P<line>\d+) Unexpected (?P<what>.*) at co
 
 
 class MenuFileError(ValueError):
-    """The file cannot be used; the message is a sentence that says where and why."""
+    """The file cannot be used. The message is a sentence that says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class MenuLine:
-    """One entry of the file: the name people see, the folder or hub id, and what else it says."""
+class MenuFileEntry:
+    """One entry of the file: the name that the page shows, the folder or hub id, and the optional settings."""
 
     name: str
     model: str
@@ -40,84 +41,94 @@ class MenuLine:
     window: int | None = None
 
 
-def parse(source: bytes) -> dict[str, tuple[MenuLine, ...]]:
-    """The entries by mode (`continue`, `prompt`), in the file's order. Raises MenuFileError."""
+def parse(source: bytes) -> dict[str, tuple[MenuFileEntry, ...]]:
+    """Return the entries by mode (`continue`, `prompt`), in the order of the file. Raises MenuFileError."""
     if len(source) > MAX_BYTES:
-        raise MenuFileError(f"the file is larger than {MAX_BYTES // 1024} KiB")
+        raise MenuFileError(f"It is larger than {MAX_BYTES // 1024} KiB.")
     try:
         text = source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MenuFileError(f"the file is not saved as UTF-8 (byte {error.start + 1})") from error
+        raise MenuFileError(f"It is not saved as UTF-8 (byte {error.start + 1}).") from error
     config = _evaluate(text)
-    return {mode: tuple(_lines(config, section)) for mode, section in MODES.items()}
+    return {mode: tuple(_entries(config, section)) for mode, section in MODES.items()}
 
 
 def _evaluate(text: str) -> dict[str, Any]:
+    """Return the value of the object that is assigned to `ModelConfig`. Raises MenuFileError."""
     start, end = _object_of(text, "ModelConfig")
-    # Blanks in place of what stands before it keep the lines and columns of the file in json5's messages.
-    blank = re.sub(r"[^\n]", " ", text[:start])
+    # The text before the object becomes blanks, so that json5 reports lines and columns of the file.
+    blanks = re.sub(r"[^\n]", " ", text[:start])
     try:
-        value = json5.loads(blank + text[start:end])
+        value = json5.loads(blanks + text[start:end])
     except RecursionError as error:
-        raise MenuFileError("ModelConfig is nested too deeply") from error
+        raise MenuFileError("ModelConfig is nested too deeply.") from error
     except ValueError as error:
         if place := _JSON5_ERROR.search(str(error)):
             raise MenuFileError(
-                "line {line}, column {column}: unexpected {what}".format(**place.groupdict())
+                "Line {line}, column {column} has an unexpected {what}.".format(**place.groupdict())
             ) from error
-        raise MenuFileError(str(error)) from error
-    return _with_whole_characters(value)
+        raise MenuFileError(f"{error}.") from error
+    return _with_joined_surrogates(value)
 
 
-def _with_whole_characters(value: dict[str, Any]) -> dict[str, Any]:
-    """json5 leaves characters that are written as two escapes in halves; json joins them."""
+def _with_joined_surrogates(value: dict[str, Any]) -> dict[str, Any]:
+    """Return `value` with surrogate pairs joined: json5 leaves a character of two escapes in halves, json joins them.
+
+    Raises MenuFileError for half a character.
+    """
     joined: dict[str, Any] = json.loads(json.dumps(value))
     try:
         json.dumps(joined, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise MenuFileError("an escape in it stands for half a character") from error
+        raise MenuFileError("An escape in it stands for half a character.") from error
     return joined
 
 
 def _object_of(text: str, name: str) -> tuple[int, int]:
-    """Where the object assigned to the variable `name` begins and ends. Comments and strings hide nothing."""
+    """Return the start and end of the object that is assigned to the variable `name`, ignoring comments and strings.
+
+    Raises MenuFileError.
+    """
     tokens = [match for match in _TOKEN.finditer(text) if not match[0].startswith(("//", "/*"))]
     for before, equals, brace in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if (before[0], equals[0], brace[0]) == (name, "=", "{"):
-            return brace.start(), _closing(tokens, brace, text)
-    raise MenuFileError(f"there is no `var {name} = {{ … }};` in it")
+            return brace.start(), _end_of_braces(tokens, brace, text)
+    raise MenuFileError(f"It has no `var {name} = {{ … }};`.")
 
 
-def _closing(tokens: list[re.Match[str]], brace: re.Match[str], text: str) -> int:
+def _end_of_braces(tokens: list[re.Match[str]], brace: re.Match[str], text: str) -> int:
+    """Return the end of the brace that closes `brace`. Raises MenuFileError."""
     depth = 0
     for token in tokens[tokens.index(brace) :]:
         depth += (token[0] == "{") - (token[0] == "}")
         if depth == 0:
             return token.end()
     line = text.count("\n", 0, brace.start()) + 1
-    raise MenuFileError(f"the brace opened in line {line} is never closed")
+    raise MenuFileError(f"The brace opened in line {line} is never closed.")
 
 
-def _lines(config: dict[str, Any], section: str) -> Iterator[MenuLine]:
+def _entries(config: dict[str, Any], section: str) -> Iterator[MenuFileEntry]:
+    """Yield the entries of one section of the file. Raises MenuFileError."""
     entries = config.get(section, {})
     if not isinstance(entries, dict):
-        raise MenuFileError(f"{section} must be {{ name: model, … }}")
+        raise MenuFileError(f"{section} must be {{ name: model, … }}.")
     if len(entries) > MAX_ENTRIES:
-        raise MenuFileError(f"{section} has more than {MAX_ENTRIES} entries")
+        raise MenuFileError(f"{section} has more than {MAX_ENTRIES} entries.")
     for name, value in entries.items():
         if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
             raise MenuFileError(
-                f"{section}: a name must have 1 to {MAX_NAME_LENGTH} printable characters: {name[:50]!r}"
+                f"In {section}, a name must have 1 to {MAX_NAME_LENGTH} printable characters, unlike {name[:50]!r}."
             )
-        yield _line(f"{section}, {name!r}", name, {"model": value} if isinstance(value, str) else value)
+        yield _entry(f"In {section}, {name!r}", name, {"model": value} if isinstance(value, str) else value)
 
 
-def _line(place: str, name: str, value: object) -> MenuLine:
+def _entry(place: str, name: str, value: object) -> MenuFileEntry:
+    """Return one entry. `place` begins the message of a mistake. Raises MenuFileError."""
     if not isinstance(value, dict) or not isinstance(model := value.get("model"), str):
-        raise MenuFileError(f"{place}: the value must be a folder, a hub model or {{model: …}}")
+        raise MenuFileError(f"{place} must be a folder, a hub model or {{model: …}}.")
     template, window = value.get("promptTemplate"), value.get("window")
     if template is not None and (not isinstance(template, str) or "{prompt}" not in template):
-        raise MenuFileError(f"{place}: promptTemplate must be a text with {{prompt}} in it")
+        raise MenuFileError(f"{place} needs a promptTemplate that is a text with {{prompt}} in it.")
     if window is not None and (type(window) is not int or not 1 <= window <= MAX_WINDOW):
-        raise MenuFileError(f"{place}: window must be a whole number from 1 to {MAX_WINDOW}")
-    return MenuLine(name, model, template, window)
+        raise MenuFileError(f"{place} needs a window that is a whole number from 1 to {MAX_WINDOW}.")
+    return MenuFileEntry(name, model, template, window)

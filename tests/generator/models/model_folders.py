@@ -1,4 +1,4 @@
-"""Makes small folders that look like models, whole or damaged, without torch."""
+"""Model folders: small folders that look like models, complete or damaged, made without torch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ CONFIG = {"model_type": "gpt2", "n_layer": 1}
 
 
 def safetensors() -> bytes:
-    head = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
-    return struct.pack("<Q", len(head)) + head + bytes(8)
+    """Return a complete safetensors file with one tensor."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(8)
 
 
 def make_model(folder: Path, config: Any = CONFIG, **files: bytes | None) -> Path:
-    """A folder the engine could load; `files` replaces some by name (dots as `__`), or leaves them out with None."""
+    """Make a folder that the engine could load, and return it.
+
+    `files` replaces files by name (dots written as `__`); None leaves a file out.
+    """
     contents: dict[str, bytes | None] = {
         "config.json": json.dumps(config).encode(),
         "model.safetensors": safetensors(),

@@ -1,4 +1,4 @@
-"""Reading static/config.js: what people write there, and where their mistakes are."""
+"""Menu file: the spellings of static/config.js that are read, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.models.menu_file import MAX_BYTES, MenuFileError, MenuLine, parse
+from generator.models.menu_file import MAX_BYTES, MenuFileEntry, MenuFileError, parse
 
 CONFIG_JS = Path(__file__).parents[3] / "static" / "config.js"
 
-FIRST_VERSION = b"""// noinspection ES6ConvertVarToLetConst
+VERSION_1_FILE = b"""// noinspection ES6ConvertVarToLetConst
 var ModelConfig = {
     continuationModels: {
         "GPT-2 small": "gpt2",
@@ -30,15 +30,15 @@ var APILocation = "127.0.0.1:5000";
 """
 
 
-def test_the_file_of_the_first_version_is_read_as_it_is() -> None:
-    assert parse(FIRST_VERSION) == {
-        "continue": (MenuLine("GPT-2 small", "gpt2"), MenuLine("GPT-2 medium", "gpt2-medium")),
-        "prompt": (MenuLine("Writing Prompts", "writing-prompts-model"),),
+def test_a_file_of_version_1_is_read_unchanged() -> None:
+    assert parse(VERSION_1_FILE) == {
+        "continue": (MenuFileEntry("GPT-2 small", "gpt2"), MenuFileEntry("GPT-2 medium", "gpt2-medium")),
+        "prompt": (MenuFileEntry("Writing Prompts", "writing-prompts-model"),),
     }
 
 
-def test_the_file_that_comes_with_the_program_offers_gpt2_first() -> None:
-    assert parse(CONFIG_JS.read_bytes())["continue"][0] == MenuLine("GPT-2 small", "gpt2")
+def test_the_shipped_file_offers_gpt2_first() -> None:
+    assert parse(CONFIG_JS.read_bytes())["continue"][0] == MenuFileEntry("GPT-2 small", "gpt2")
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_the_file_that_comes_with_the_program_offers_gpt2_first() -> None:
         'var ModelConfig = {continuationModels: {"a": "b"}, somethingElse: {"}": "{"}}; function f() { return {}; }',
     ],
 )
-def test_ways_to_write_it(source: str) -> None:
-    assert parse(source.encode()) == {"continue": (MenuLine("a", "b"),), "prompt": ()}
+def test_each_spelling_gives_the_same_entries(source: str) -> None:
+    assert parse(source.encode()) == {"continue": (MenuFileEntry("a", "b"),), "prompt": ()}
 
 
-def test_an_entry_may_say_more() -> None:
+def test_an_entry_can_have_a_template_and_a_window() -> None:
     source = b"var ModelConfig = {promptModels: {a: {model: 'b', promptTemplate: '<s>{prompt}:', window: 512, x: 1}}}"
-    assert parse(source)["prompt"] == (MenuLine("a", "b", "<s>{prompt}:", 512),)
+    assert parse(source)["prompt"] == (MenuFileEntry("a", "b", "<s>{prompt}:", 512),)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,10 @@ def test_an_entry_may_say_more() -> None:
         (b"", "no `var ModelConfig"),
         (b"var ModelConfig = 5;", "no `var ModelConfig"),
         (b"var ModelConfig = {\n  continuationModels: {a: 'b'\n", "line 1 is never closed"),
-        (b"var x = 1;\nvar ModelConfig = {\n  continuationModels: {a: 'b' c: 'd'}\n};", "line 3, column 31"),
+        (
+            b"var x = 1;\nvar ModelConfig = {\n  continuationModels: {a: 'b' c: 'd'}\n};",
+            "Line 3, column 31 has an unexpected",
+        ),
         (b"var ModelConfig = {continuationModels: ['a']}", "continuationModels must be"),
         (b"var ModelConfig = {continuationModels: {a: 5}}", "continuationModels, 'a'"),
         (b"var ModelConfig = {continuationModels: {a: {}}}", "continuationModels, 'a'"),
@@ -83,14 +86,17 @@ def test_an_entry_may_say_more() -> None:
         (b" " * (MAX_BYTES + 1), "larger than"),
     ],
 )
-def test_mistakes_are_named(source: bytes, words: str) -> None:
+def test_each_mistake_is_a_sentence_that_names_its_place(source: bytes, words: str) -> None:
     with pytest.raises(MenuFileError) as caught:
         parse(source)
-    assert words in str(caught.value)
+    message = str(caught.value)
+    assert words in message
+    assert message[0].isupper() or message.startswith("continuationModels")
+    assert message.endswith(".")
 
 
 @given(st.text(max_size=60).map(lambda text: f"var ModelConfig = {{{text}}};".encode(errors="replace")))
-def test_whatever_stands_in_it_there_is_a_menu_or_a_mistake(source: bytes) -> None:
+def test_any_text_gives_a_menu_or_a_mistake(source: bytes) -> None:
     with suppress(MenuFileError):
         assert parse(source).keys() == {"continue", "prompt"}
 
@@ -99,7 +105,7 @@ names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=
 
 
 @given(st.dictionaries(names, names, max_size=4), st.dictionaries(names, names, max_size=4))
-def test_what_is_written_is_what_is_read(texts: dict[str, str], prompts: dict[str, str]) -> None:
+def test_written_entries_are_read_back(texts: dict[str, str], prompts: dict[str, str]) -> None:
     source = f"// a\nvar ModelConfig = {json.dumps({'continuationModels': texts, 'promptModels': prompts})};"
     read = parse(source.encode())
     assert {line.name: line.model for line in read["continue"]} == texts

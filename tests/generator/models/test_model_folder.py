@@ -1,4 +1,4 @@
-"""Which names may mean a model's folder, and what such a folder may hold: a corpus of hostile and of damaged ones."""
+"""Model folder: hostile names and links, and complete, damaged and dangerous folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.models.model_folder import Unusable, locate
-from tests.generator.models.menu_root import MenuDesk
+from tests.generator.models.menu_root import MenuRoot
 from tests.generator.models.model_folders import CONFIG, make_model, safetensors
 
 HOSTILE = [
@@ -22,15 +22,17 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_names_that_lead_out_of_the_root_or_to_devices_are_refused(desk: MenuDesk, name: str) -> None:
-    with pytest.raises(Unusable, match="named by its path"):
-        locate(desk.root, name)
-    desk.offer(Bad=name)
-    assert "named by its path" in desk.reason("Bad")
+def test_names_that_lead_out_of_the_root_or_to_devices_are_refused(root: MenuRoot, name: str) -> None:
+    with pytest.raises(Unusable, match="must be the path of a folder beside"):
+        locate(root.folder, name)
+    root.offer(Bad=name)
+    assert "must be the path of a folder beside" in root.reason("Bad")
 
 
 @given(st.lists(st.sampled_from(["..", ".", "in", "a", "", "~", "link", "/"]), min_size=1, max_size=5).map("/".join))
-def test_whatever_the_name_it_stays_inside(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+def test_any_name_leads_to_a_folder_inside_the_root_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
     base = tmp_path_factory.getbasetemp() / "inside"
     (base / "root" / "in" / "a").mkdir(parents=True, exist_ok=True)
     (base / "a").mkdir(exist_ok=True)
@@ -42,20 +44,20 @@ def test_whatever_the_name_it_stays_inside(tmp_path_factory: pytest.TempPathFact
         assert (base / "root").resolve() in folder.resolve().parents
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-def test_links_that_lead_out_are_refused(desk: MenuDesk, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_links_that_lead_out_are_refused(root: MenuRoot, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = make_model(tmp_path_factory.mktemp("outside"))
-    (desk.root / "link").symlink_to(outside)
-    make_model(desk.root / "weights", model__safetensors=None)
-    (desk.root / "weights" / "model.safetensors").symlink_to(outside / "model.safetensors")
-    make_model(desk.root / "inside")
-    (desk.root / "alias").symlink_to(desk.root / "inside")
-    (desk.root / "loop").symlink_to(desk.root / "loop")
-    desk.offer(Link="link", Weights="weights", Alias="alias", Loop="loop")
-    assert "leads out" in desk.reason("Link")
-    assert "leads out" in desk.reason("Weights")
-    assert desk.reason("Loop")
-    assert not desk.reason("Alias")
+    (root.folder / "link").symlink_to(outside)
+    make_model(root.folder / "weights", model__safetensors=None)
+    (root.folder / "weights" / "model.safetensors").symlink_to(outside / "model.safetensors")
+    make_model(root.folder / "inside")
+    (root.folder / "alias").symlink_to(root.folder / "inside")
+    (root.folder / "loop").symlink_to(root.folder / "loop")
+    root.offer(Link="link", Weights="weights", Alias="alias", Loop="loop")
+    assert "leads out" in root.reason("Link")
+    assert "leads out" in root.reason("Weights")
+    assert root.reason("Loop")
+    assert not root.reason("Alias")
 
 
 INDEX = json.dumps({"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors"}}).encode()
@@ -90,15 +92,19 @@ FOLDERS: list[tuple[str, Any, dict[str, bytes | None], str]] = [
     ("empty weights", CONFIG, {"model__safetensors": b""}, "incomplete"),
     ("truncated", CONFIG, {"model__safetensors": safetensors()[:-1]}, "incomplete"),
     ("too long", CONFIG, {"model__safetensors": safetensors() + b"x"}, "incomplete"),
-    ("huge head", CONFIG, {"model__safetensors": b"\xff" * 64}, "incomplete"),
-    ("head no JSON", CONFIG, {"model__safetensors": b"\x02" + bytes(7) + b"{["}, "incomplete"),
+    ("huge header", CONFIG, {"model__safetensors": b"\xff" * 64}, "incomplete"),
+    ("header not JSON", CONFIG, {"model__safetensors": b"\x02" + bytes(7) + b"{["}, "incomplete"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("config", "files", "words"), [row[1:] for row in FOLDERS], ids=[row[0] for row in FOLDERS])
-def test_what_a_folder_may_hold(desk: MenuDesk, config: Any, files: dict[str, bytes | None], words: str) -> None:
-    make_model(desk.root / "mine", config, **files)
-    desk.offer(Mine="mine")
-    reason = desk.reason("Mine")
+@pytest.mark.parametrize(
+    ("config", "files", "words"), [case[1:] for case in FOLDERS], ids=[case[0] for case in FOLDERS]
+)
+def test_each_folder_is_usable_or_has_a_reason(
+    root: MenuRoot, config: Any, files: dict[str, bytes | None], words: str
+) -> None:
+    make_model(root.folder / "mine", config, **files)
+    root.offer(Mine="mine")
+    reason = root.reason("Mine")
     assert words in reason
     assert bool(reason) == bool(words)
