@@ -92,26 +92,20 @@ def attend(cache, head, tokens, scratch, thread):
     for row in range(rows):
         begin, seen = row * head.window, tokens.position + row // tokens.group + 1
         denominators[row] = unnormalized_softmax(scores[begin : begin + seen])
+    inputs, weights, scales = -(-visible // GROUP) * GROUP, scratch.weights[thread], scratch.scales[thread]
+    weighted, outputs = Activations16(weights, scales), scratch.outputs[thread]
     for part in range(head.dims // GROUP):
-        _weigh_values(cache, head, part, tokens, scratch, thread)
-
-
-@compiled
-def _weigh_values(cache, head, part, tokens, scratch, thread):
-    """Compute dimensions `[32 * part, 32 * part + 32)` of the outputs. The other parameters are as in `attend`."""
-    visible, rows = tokens.position + tokens.num_tokens, tokens.num_tokens * tokens.group
-    inputs, scales_start = -(-visible // GROUP) * GROUP, head.start // GROUP + part * head.window
-    scores, weights, scales = scratch.scores[thread], scratch.weights[thread], scratch.scales[thread]
-    for row in range(rows):
-        seen, begin = tokens.position + row // tokens.group + 1, row * inputs
-        seen_scores = scores[row * head.window : row * head.window + seen]
-        # Each position of the values has a scale of its own. The scales are multiplied into the weights, so that the
-        # values are a packed matrix whose scales are all one.
-        seen_scales = cache.value_scales[scales_start : scales_start + seen]
-        scale = quantize_product_16(seen_scores, seen_scales, weights[begin : begin + seen])
-        scales[row] = scale / scratch.denominators[thread, row]
-        weights[begin + seen : begin + inputs] = 0
-    for block in range(part * GROUP // LANES, (part + 1) * GROUP // LANES):
-        out = OutputRows(scratch.outputs[thread], block * LANES, head.dims)
-        values = PackedMatrix(cache.values, head.start + block * head.window * LANES, scratch.ones, 0, inputs)
-        matmul(out, Activations16(weights, scales), rows, values, 0, 1)
+        scales_start = head.start // GROUP + part * head.window
+        for row in range(rows):
+            seen, begin = tokens.position + row // tokens.group + 1, row * inputs
+            seen_scores = scores[row * head.window : row * head.window + seen]
+            # Each position of the values has a scale of its own. The scales are multiplied into the weights, so that
+            # the values are a packed matrix whose scales are all one.
+            seen_scales = cache.value_scales[scales_start : scales_start + seen]
+            scale = quantize_product_16(seen_scores, seen_scales, weights[begin : begin + seen])
+            scales[row] = scale / denominators[row]
+            weights[begin + seen : begin + inputs] = 0
+        for block in range(part * GROUP // LANES, (part + 1) * GROUP // LANES):
+            out = OutputRows(outputs, block * LANES, head.dims)
+            values = PackedMatrix(cache.values, head.start + block * head.window * LANES, scratch.ones, 0, inputs)
+            matmul(out, weighted, rows, values, 0, 1)

@@ -164,24 +164,24 @@ def matmul(out, activations, count, matrix, first_block, last_block):
 
     Eight rows share each load of weights; the rest is computed by four, three and one.
     """
-    stride = out.stride
+    numbers, stride = out.numbers, out.stride
     for block in range(first_block, last_block):
         column, row = out.start + block * LANES, 0
         while count - row >= 8:
             sums = _dot(activations, row, matrix, block, zero_floats(8))
-            store_rows(out.numbers, column + row * stride, stride, sums)
+            store_rows(numbers, column + row * stride, stride, sums)
             row += 8
         if count - row >= 4:
             sums_of_4 = _dot(activations, row, matrix, block, zero_floats(4))
-            store_rows(out.numbers, column + row * stride, stride, sums_of_4)
+            store_rows(numbers, column + row * stride, stride, sums_of_4)
             row += 4
         if count - row >= 3:
             sums_of_3 = _dot(activations, row, matrix, block, zero_floats(3))
-            store_rows(out.numbers, column + row * stride, stride, sums_of_3)
+            store_rows(numbers, column + row * stride, stride, sums_of_3)
             row += 3
         while row < count:
             sum_of_1 = _dot(activations, row, matrix, block, zero_floats(1))
-            store_rows(out.numbers, column + row * stride, stride, sum_of_1)
+            store_rows(numbers, column + row * stride, stride, sum_of_1)
             row += 1
 
 
@@ -198,31 +198,30 @@ def _select_dot(activations, row, matrix, block, sums):
 
 
 def _dot_16(activations, row, matrix, block, sums):
-    inputs = matrix.inputs
+    # Arrays are taken out of their tuples once: inside the loops numba would count a reference each time.
+    inputs, rows, quants, scales = matrix.inputs, activations.quants, matrix.quants, matrix.scales
     quants_start = matrix.quants_start + block * inputs * LANES
     scales_start = matrix.scales_start + block * (inputs // GROUP) * LANES
     for group in range(inputs // GROUP):
         products, row_at, at = zero_ints(sums), row * inputs + GROUP * group, quants_start + GROUP * LANES * group
         for pair in range(0, GROUP, PAIR):
-            products = accumulate_pairs(
-                products, activations.quants, row_at + pair, inputs, matrix.quants, at + LANES * pair
-            )
-        sums = add_scaled(sums, products, repeat(load_floats(matrix.scales, scales_start + LANES * group), sums))
+            products = accumulate_pairs(products, rows, row_at + pair, inputs, quants, at + LANES * pair)
+        sums = add_scaled(sums, products, repeat(load_floats(scales, scales_start + LANES * group), sums))
     return scale_rows(sums, activations.scales, row, 1)
 
 
 def _dot_8(activations, row, matrix, block, sums):
     inputs, groups = matrix.inputs, matrix.inputs // GROUP
+    rows, quants, scales = activations.quants, matrix.quants, matrix.scales
+    row_scales, corrections = activations.scales, activations.corrections
     quants_start = matrix.quants_start + block * inputs * LANES
     scales_start = matrix.scales_start + block * groups * LANES
     for group in range(groups):
         row_at, at = row * inputs + GROUP * group, quants_start + GROUP * LANES * group
-        products = broadcast_ints(sums, activations.corrections, row * groups + group, groups)
+        products = broadcast_ints(sums, corrections, row * groups + group, groups)
         for quad in range(0, GROUP, QUAD):
-            products = accumulate_quads(
-                products, activations.quants, row_at + quad, inputs, matrix.quants, at + LANES * quad
-            )
-        scales = repeat(load_floats(matrix.scales, scales_start + LANES * group), sums)
-        scales = scale_rows(scales, activations.scales, row * groups + group, groups)
-        sums = add_scaled(sums, products, scales)
+            products = accumulate_quads(products, rows, row_at + quad, inputs, quants, at + LANES * quad)
+        factors = repeat(load_floats(scales, scales_start + LANES * group), sums)
+        factors = scale_rows(factors, row_scales, row * groups + group, groups)
+        sums = add_scaled(sums, products, factors)
     return sums
