@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import ExitStack
 
 import pytest
 
 from tests.web.conftest import EdgeServer
 from tests.web.edge_server import DRAFT
+from tests.web.raw_page import RawPage, cookie_of
+from web.namespace import MAX_CONNECTIONS_PER_OWNER
 
 pytestmark = pytest.mark.app
 
@@ -57,3 +60,14 @@ def test_an_edit_may_insert_at_most_256_kib(edge: EdgeServer) -> None:
         for size, code in ((256 * 1024, None), (256 * 1024 + 1, "too_large")):
             answer = page.call("edit", edit | {"updates": [{"changes": [[0, "x" * size]]}]})
             assert answer.get("error", {}).get("code") == code
+
+
+def test_an_owner_can_connect_a_limited_number_of_pages(edge: EdgeServer) -> None:
+    cookie = cookie_of(edge.port)
+    with ExitStack() as pages:
+        opened = [pages.enter_context(RawPage(edge.port, cookie)) for _ in range(MAX_CONNECTIONS_PER_OWNER + 1)]
+        assert [page.refused for page in opened[:-1]] == [None] * MAX_CONNECTIONS_PER_OWNER
+        assert opened[-1].refused is not None
+        assert opened[-1].refused["data"] == {"code": "busy"}
+        with edge.page() as other:
+            assert other.call("start", {"draft": DRAFT})["ok"], "another owner can connect"

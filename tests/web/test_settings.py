@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from web.addresses import AddressLimits
-from web.settings import SETTINGS, ServerSettings, Setting, SettingsError, parse
+from web.settings import SETTINGS, ServerSettings, Setting, SettingsError, parse, take_command
 
 README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = {
@@ -110,6 +110,28 @@ def test_any_text_is_a_setting_or_a_mistake(setting: Setting, text: str) -> None
         assert variable in message or "--public-origin" in message
     else:
         assert isinstance(settings, ServerSettings)
+
+
+@pytest.mark.parametrize(
+    ("argv", "command", "rest"),
+    [
+        ([], None, []),
+        (["--port", "80"], None, ["--port", "80"]),
+        (["--port", "80", "backup", "f"], None, ["--port", "80", "backup", "f"]),
+        (["backup", "a.b", "--data", "d"], ("backup", Path("a.b")), ["--data", "d"]),
+        (["restore", "/x"], ("restore", Path("/x")), []),
+    ],
+)
+def test_a_command_comes_first_with_its_file(
+    argv: list[str], command: tuple[str, Path] | None, rest: list[str]
+) -> None:
+    assert take_command(argv) == (command, rest)
+
+
+@pytest.mark.parametrize("argv", [["backup"], ["restore"], ["backup", "--data"], ["restore", "-x"]])
+def test_a_command_without_a_file_is_refused(argv: list[str]) -> None:
+    with pytest.raises(SettingsError, match=argv[0]):
+        take_command(argv)
 
 
 def test_the_readme_lists_every_flag_and_variable() -> None:
