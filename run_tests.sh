@@ -1,11 +1,11 @@
 #!/bin/sh
-# Checks everything, from a fresh clone on: style, types, the page's sources, then all tests.
+# Runs all checks, also in a fresh clone: style, types, the sources of the page, then all tests.
 #
 #   ./run_tests.sh [--fast | --long] [options of pytest]
 #
-# --fast leaves out what takes long or needs weights, a browser or Node. --long runs the long versions of the rig's
-# tests and nothing else (docs/reliability.md); each prints its seed and its figures as a line of JSON. What is missing
-# is installed first: into .venv and .test-tools, and Chromium by the system's packages where this may be done.
+# --fast skips the checks that are slow or need weights, a browser or Node. --long runs only the long tests of
+# tests/rig/ (docs/reliability.md); each prints its seed and its results as a line of JSON. Missing tools are installed
+# first, into .venv and .test-tools. Chromium is installed as a system package if the user may do so.
 cd "$(dirname "$0")" || exit 1
 fast=no
 long=no
@@ -13,18 +13,18 @@ long=no
 [ "$1" = "--long" ] && long=yes && shift
 failed=""
 
-check() { # check NAME COMMAND…: runs a check, and remembers its name if it fails
+check() { # check NAME COMMAND…: run a check, and add its name to $failed if it fails
     printf '\n== %s\n' "$1"
     name=$1
     shift
     "$@" || failed="$failed, $name"
 }
 
-has_node() { # as client/package.json asks for
+has_node() { # whether Node has a version that client/package.json allows
     node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 }
 
-provide_node() { # one for the tests alone, from a Python package that contains it
+provide_node() { # install Node for the tests only, from a Python package that contains it
     tools=$PWD/.test-tools/node
     PATH=$tools/bin:$PATH
     has_node && return
@@ -42,7 +42,7 @@ find_chromium() {
     return 1
 }
 
-provide_chromium() { # the system's where it can be installed, otherwise Playwright's own
+provide_chromium() { # install the system package if possible, otherwise the Chromium of Playwright
     find_chromium >/dev/null && return
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         apt-get update -qq && apt-get install -qq -y chromium && return
@@ -50,7 +50,7 @@ provide_chromium() { # the system's where it can be installed, otherwise Playwri
     $python -m playwright install chromium
 }
 
-provide_nginx() { # its program alone, unpacked beside the tests: installing the package would start a server
+provide_nginx() { # unpack only the program, because installing the package would start a server
     command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] && return
     command -v apt-get >/dev/null || return
     mkdir -p .test-tools/nginx
@@ -58,15 +58,15 @@ provide_nginx() { # its program alone, unpacked beside the tests: installing the
         (cd .test-tools/nginx && apt-get download -qq nginx && dpkg -x nginx_*.deb .)
 }
 
-check_client() {
+check_client() { # check, test and build the page; fail if static/ differs from the build
     before=$(cksum static/*)
     (cd client && npm ci --no-audit --no-fund && npm run check && npm test && npm run build) || return
     [ "$before" = "$(cksum static/*)" ] && return
-    echo "static/ was not what client/ builds; it has just been built anew: look at it and commit it." >&2
+    echo "static/ differed from the build of client/. It has been built again: check the changes and commit them." >&2
     return 1
 }
 
-printf '== installing what is missing\n'
+printf '== installing missing tools\n'
 ./run_local.sh --prepare requirements-dev.txt || exit 1
 python=.venv/bin/python
 [ -x "$python" ] || python=.venv/Scripts/python.exe
@@ -74,7 +74,7 @@ python=.venv/bin/python
 if [ "$fast" = no ]; then
     has_node || provide_node || exit 1
     provide_chromium || exit 1
-    provide_nginx || echo "There is no nginx: the tests behind it are skipped." >&2
+    provide_nginx || echo "nginx is missing. The tests that need it are skipped." >&2
     STORYGEN_TEST_CHROMIUM=$(find_chromium) && export STORYGEN_TEST_CHROMIUM
 fi
 

@@ -1,4 +1,4 @@
-"""The start scripts in a small checkout of their own: real environments, a real pip, a server that only answers."""
+"""Launcher: run_local.sh and launch.py in a small checkout with a real environment, a real pip and a small server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
 sys.exit(5)
 """
 
-# Notes the address, then fetches the page, as a browser does.
+# Records the address, then fetches the page, as a browser does.
 BROWSER = """
 import os, sys, urllib.request
 
@@ -52,19 +52,21 @@ urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1]).c
 """
 
 pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="run_local.sh is for the others"),
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows uses run_local.bat"),
     pytest.mark.slow,
 ]
 
 
 class Checkout:
+    """A checkout with the launcher, a server that answers as many requests as `--threads` says, and a fake browser."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
         for name in FILES:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
         (root / "server.py").write_text(SERVER)
-        (root / "requirements.txt").write_text("# nothing\n")
+        (root / "requirements.txt").write_text("# empty\n")
         make_model(root / bundled.FOLDER, tokenizer_config__json=b"{}")
         self.opened = root / "opened.txt"
         browser = root / "browser.py"
@@ -79,6 +81,7 @@ class Checkout:
         }
 
     def start(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run run_local.sh until it ends."""
         command = [str(self.root / "run_local.sh"), *arguments]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=120, check=False)
 
@@ -88,10 +91,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return Checkout(tmp_path_factory.mktemp("checkout with a blank"))
 
 
-def test_the_first_start_installs_and_opens_the_page_the_second_only_starts(checkout: Checkout) -> None:
+def test_only_the_first_start_installs_and_every_start_opens_the_page(checkout: Checkout) -> None:
     first = checkout.start("--threads", "2")
     assert "Making a Python environment" in first.stderr
-    assert "Installing what requirements.txt names" in first.stderr
+    assert "Installing the packages of requirements.txt" in first.stderr
     assert "arguments ['--threads', '2']" in first.stdout
     address = first.stdout.splitlines()[-1].removeprefix("StoryGen is at ")
     assert checkout.opened.read_text().split() == [address]
@@ -101,13 +104,13 @@ def test_the_first_start_installs_and_opens_the_page_the_second_only_starts(chec
     assert len(checkout.opened.read_text().split()) == 2
 
 
-def test_no_browser_is_opened_where_none_is_wanted(checkout: Checkout) -> None:
+def test_no_browser_opens_no_page(checkout: Checkout) -> None:
     checkout.opened.unlink(missing_ok=True)
     checkout.start("--threads", "0", "--no-browser")
     assert not checkout.opened.exists()
 
 
-def test_a_broken_environment_is_made_anew(checkout: Checkout) -> None:
+def test_a_broken_environment_is_made_again(checkout: Checkout) -> None:
     checkout.start("--threads", "0")
     python = checkout.root / ".venv" / "bin" / "python"
     python.unlink()
@@ -116,18 +119,20 @@ def test_a_broken_environment_is_made_anew(checkout: Checkout) -> None:
     assert again.returncode == 5
 
 
-def test_changed_requirements_are_installed_and_without_a_network_one_sentence_says_so(checkout: Checkout) -> None:
+def test_changed_requirements_are_installed_and_a_missing_network_is_reported(checkout: Checkout) -> None:
     checkout.start("--threads", "0")
     (checkout.root / "requirements.txt").write_text("surely-not-there==1.0\n")
     failed = checkout.start("--threads", "0")
-    (checkout.root / "requirements.txt").write_text("# nothing again\n")
+    (checkout.root / "requirements.txt").write_text("# still empty\n")
     assert failed.returncode == 1
-    assert failed.stderr.splitlines()[-1] == "The packages could not be fetched; check the network, then start again."
+    assert (
+        failed.stderr.splitlines()[-1] == "The packages could not be downloaded. Check the network, then start again."
+    )
     assert "Traceback" not in failed.stderr
     assert checkout.start("--threads", "0").returncode == 5
 
 
-def test_a_mistaken_option_is_told_before_anything_is_installed(tmp_path: Path) -> None:
+def test_a_mistake_in_an_option_is_reported_before_the_installation(tmp_path: Path) -> None:
     fresh = Checkout(tmp_path)
     refused = fresh.start("--port", "many")
     assert refused.stderr == "--port must be a whole number from 0 to 65535, not 'many'.\n"
@@ -135,15 +140,15 @@ def test_a_mistaken_option_is_told_before_anything_is_installed(tmp_path: Path) 
     assert not (tmp_path / ".venv").exists()
 
 
-def test_without_the_bundled_model_it_starts_all_the_same(checkout: Checkout) -> None:
+def test_storygen_starts_without_the_bundled_model(checkout: Checkout) -> None:
     (checkout.root / bundled.FOLDER / "config.json").unlink()
     started = checkout.start("--threads", "0")
     make_model(checkout.root / bundled.FOLDER, tokenizer_config__json=b"{}")
-    assert "is left out for now" in started.stderr
+    assert "could not be installed. StoryGen also works without it." in started.stderr
     assert started.returncode == 5
 
 
-def test_told_to_stop_it_stops_the_server(checkout: Checkout) -> None:
+def test_sigterm_stops_the_server(checkout: Checkout) -> None:
     command = [str(checkout.root / "run_local.sh"), "--threads", "1000", "--no-browser"]
     with subprocess.Popen(command, env=checkout.environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -153,7 +158,7 @@ def test_told_to_stop_it_stops_the_server(checkout: Checkout) -> None:
         process.wait(20)
 
 
-def test_without_a_fitting_python_one_sentence_says_so(tmp_path: Path) -> None:
+def test_without_a_supported_python_the_message_names_the_versions(tmp_path: Path) -> None:
     for name in ("dirname", "sh"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
     old = tmp_path / "python3"
@@ -168,4 +173,4 @@ def test_without_a_fitting_python_one_sentence_says_so(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 1
-    assert run.stderr.startswith("StoryGen needs Python 3.10 to 3.14, and none was found;")
+    assert run.stderr.startswith("StoryGen needs Python 3.10 to 3.14, and found none.")
