@@ -14,7 +14,7 @@ if __name__ == "__main__" and sys.argv[1] == concurrency.EVENTLET:
     problem = concurrency.check_eventlet()
     if problem is not None:
         sys.exit(problem)
-    concurrency.become_green()
+    concurrency.patch_standard_library()
 
 import threading
 import time

@@ -54,7 +54,7 @@ def test_the_table_is_bounded_and_keeps_connected_addresses() -> None:
     connected.open = 1
     for number in range(1000):
         addresses.of({"REMOTE_ADDR": f"198.51.{number // 250}.{number % 250}"})
-        assert len(addresses._standings) <= LIMITS.known
+        assert len(addresses._uses) <= LIMITS.known
     assert addresses.of({"REMOTE_ADDR": "192.0.2.1"}) is connected
 
 

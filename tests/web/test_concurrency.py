@@ -20,10 +20,10 @@ from web import concurrency
 mode = sys.argv[1]
 if mode == concurrency.EVENTLET:
     assert concurrency.check_eventlet() is None
-    concurrency.become_green()
+    concurrency.patch_standard_library()
 import ctypes, threading, time
 sleep = ctypes.CDLL(None).usleep if sys.platform != "win32" else ctypes.windll.kernel32.Sleep
-run_blocking = concurrency.one_at_a_time(mode)
+run_blocking = concurrency.serial_runner(mode)
 ticks, order = [], []
 def tick():
     while True:
@@ -35,7 +35,7 @@ def block(number):
     return number
 threading.Thread(target=tick, daemon=True).start()
 others = [threading.Thread(target=run_blocking, args=(block, n)) for n in range(2)]
-others += [threading.Thread(target=concurrency.one_at_a_time(mode), args=(block, 9))]
+others += [threading.Thread(target=concurrency.serial_runner(mode), args=(block, 9))]
 for other in others:
     other.start()
     time.sleep(0.05)
