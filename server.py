@@ -1,10 +1,10 @@
-"""StoryGen's server: reads the settings, puts the parts together and serves until it is told to stop.
+"""Server: the composition root, which reads the settings, connects the parts and serves until it is stopped.
 
-The composition root: the only place that knows every part, and the only one where the standard library is
-patched. Exit codes: 0 stopped, 1 a failure, 2 a setting or the surroundings do not allow a start.
+Owns the order of the start and the moment at which eventlet patches the standard library. The only module that knows
+every part. Exit codes: 0 after a stop, 1 after a failure, 2 if a setting or the machine does not allow a start.
 """
 
-# ruff: noqa: E402  # what eventlet patches must be patched before it is imported
+# ruff: noqa: E402  # eventlet must patch the standard library before other modules import it
 from __future__ import annotations
 
 import os
@@ -16,27 +16,27 @@ from web.settings import ServerSettings, SettingsError, parse, take_command
 
 
 def _settings() -> tuple[tuple[str, Path] | None, ServerSettings]:
-    """A command that is to be run instead of the server, if there is one, and the settings."""
+    """Return the command to run instead of the server, or None, and the settings. Exits with 2 for a mistake."""
     try:
         command, arguments = take_command(sys.argv[1:])
         return command, parse(arguments, os.environ)
     except SettingsError as error:
-        sys.exit(_complaint(str(error)))
+        sys.exit(_report(str(error)))
 
 
-def _complaint(sentence: str) -> int:
-    """Tell the person who started this why it cannot; returns the exit code."""
+def _report(sentence: str) -> int:
+    """Print why the server cannot start or the command failed, and return the exit code."""
     print(sentence, file=sys.stderr, flush=True)  # noqa: T201
     return 2
 
 
 def _async_mode(settings: ServerSettings) -> str:
-    """The mode to serve in; patches the standard library when it is eventlet."""
+    """Return the mode to serve in. Patch the standard library if the mode is eventlet."""
     if settings.async_mode != concurrency.EVENTLET:
         return settings.async_mode
     problem = concurrency.check_eventlet()
     if problem is None:
-        concurrency.become_green()
+        concurrency.patch_standard_library()
         return concurrency.EVENTLET
     print(f"{problem} Threads are used instead.", file=sys.stderr, flush=True)  # noqa: T201
     return concurrency.THREADING
@@ -72,35 +72,37 @@ log = logging.getLogger("storygen")
 
 
 def main(settings: ServerSettings, mode: str) -> int:
+    """Open the data folder and the port, and serve until stopped. Return the exit code."""
     log_to_stderr(settings.log_level, settings.log_format)
-    concurrency.share_the_interpreter()
-    run_blocking = concurrency.one_at_a_time(mode)
+    concurrency.shorten_thread_switches()
+    run_blocking = concurrency.serial_runner(mode)
     try:
-        hold = folder.FolderLock(settings.data)
+        data_lock = folder.FolderLock(settings.data)
         key = signing_key(settings.data / folder.KEY_FILE)
         store = run_blocking(Store, settings.data / folder.DATABASE)
     except (OSError, StoreError) as error:
-        return _complaint(f"Stories cannot be kept in {settings.data}: {error}")
+        return _report(f"StoryGen cannot use the data folder {settings.data}: {error}")
     try:
         listener = concurrency.listen(settings.host, settings.port)
     except OSError as error:
-        return _complaint(_why_not_listening(settings, error))
+        return _report(_port_problem(settings, error))
     _serve(settings, mode, key, store, run_blocking, listener)
-    hold.close()
+    data_lock.close()
     return 0
 
 
 def copy(command: str, file: Path, data: Path) -> int:
-    """Back up or restore the stories in `data`."""
+    """Back up the stories in `data` to `file`, or restore them from it. Return the exit code."""
     try:
         if command == "backup":
             folder.backup(data, file)
-            done = f"The stories are in {file}; keep {data / folder.KEY_FILE} as well, which tells whose they are."
+            done = f"The stories are in {file}. Keep {data / folder.KEY_FILE} as well, which identifies their owners."
         else:
             before = folder.restore(data, file)
-            done = f"The stories of {file} are back." + (f" Those before are in {before}." if before else "")
+            done = f"The stories of {file} are restored."
+            done += f" The previous stories are in {before}." if before else ""
     except (OSError, StoreError) as error:
-        return _complaint(f"That did not work: {error}")
+        return _report(f"The {command} failed: {error}")
     print(done)  # noqa: T201
     return 0
 
@@ -113,10 +115,11 @@ def _serve(
     run_blocking: RunBlocking,
     listener: socket.socket,
 ) -> None:
+    """Connect all parts and serve until stopped, then close them."""
     port = listener.getsockname()[1]
     limits = AddressLimits(open=settings.pages_per_address)
-    reached = (settings.public_origin, settings.behind_proxy)
-    app = WebApp(EdgeSettings(settings.host, port, key, ROOT, mode, *reached, address_limits=limits))
+    public = (settings.public_origin, settings.behind_proxy)
+    app = WebApp(EdgeSettings(settings.host, port, key, ROOT, mode, *public, address_limits=limits))
     menu = Menu(ROOT, ROOT / "static" / "config.js", HubCheck(), settings.fake_models)
     boot = {
         "root": str(ROOT),
@@ -127,7 +130,7 @@ def _serve(
         "log_format": settings.log_format,
     }
     make_engine = functools.partial(EngineSupervisor, ENGINE_COMMAND, boot)
-    compute = concurrency.one_at_a_time(mode)
+    compute = concurrency.serial_runner(mode)
     lag = app.lag
     drafts = OpenDrafts(
         store, menu, run_blocking, app.publish, make_engine, app.metrics.reacted, lambda: lag.seconds, compute
@@ -141,14 +144,15 @@ def _serve(
         drafts.close()
         run_blocking(store.close)
 
-    concurrency.spare_the_collector()
+    concurrency.tune_garbage_collector()
     serve_until_stopped(mode, listener, app.wsgi, app.close_connections, close)
 
 
-def _why_not_listening(settings: ServerSettings, error: OSError) -> str:
+def _port_problem(settings: ServerSettings, error: OSError) -> str:
+    """Return the message for a port that cannot be opened."""
     return (
-        f"Port {settings.port} of {settings.host} cannot be used ({error.strerror or error}); "
-        "perhaps StoryGen is running already. Stop the other program, or choose another port with --port."
+        f"Port {settings.port} of {settings.host} cannot be used ({error.strerror or error}). "
+        "StoryGen may be running already. Stop the other program, or choose another port with --port."
     )
 
 

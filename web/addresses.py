@@ -1,8 +1,9 @@
-"""What one network address may do, counted over all its connections and requests: WSGI middleware and a table.
+"""Addresses: the limits of each network address, counted over all its connections and requests.
 
-Owns the limits of an address and the table of those that were seen lately. Behind a proxy the address is the one it
-forwards, which has been put in place before; otherwise this computer's own address has no limits. An IPv6 address
-counts with its network of 64 bits, all of which one customer has. Knows nothing of routes, cookies and drafts.
+Owns the limits, the table of recently seen addresses and the WSGI middleware that refuses requests over a limit. Behind
+a proxy, the address is the one that the proxy forwards (`web/app.py` puts ProxyFix in front). Without a proxy, this
+computer's own addresses have no limits. IPv6 addresses are counted by their /64 network, because one customer has
+the whole /64. Knows nothing of routes, cookies and drafts.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ _FORGET_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class AddressLimits:
-    """`open`: connections and requests at a time. The rest are rates per second with what may come at once;
-    `changes` are requests that change something, such as new stories; `bytes` are those received."""
+    """The limits of one address. `open` is the number of connections and requests at a time.
+
+    `requests`, `changes` and `bytes` are rates per second, each with the burst that is allowed at once. `changes` are
+    requests that change something, such as creating a story. `bytes` are received bytes. `known` is the number of
+    addresses in the table.
+    """
 
     open: int = 100
     requests: float = 50
@@ -33,13 +38,13 @@ class AddressLimits:
     changes: float = 1
     changes_burst: float = 120
     bytes: float = 4_000_000
-    bytes_burst: float = 100_000_000  # a file to import may have 64 MB
+    bytes_burst: float = 100_000_000  # an imported file may have 64 MB
     known: int = 20_000
 
 
 @dataclass(slots=True)
 class AddressUse:
-    """Where one address stands. `used` is when it was last seen, by the monotonic clock."""
+    """The use that one address has made of its limits. `used` is the monotonic time of its last request."""
 
     requests: TokenBucket
     changes: TokenBucket
@@ -49,37 +54,39 @@ class AddressUse:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def owe(self, amount: int) -> float:
-        """Count received bytes; returns the seconds to wait before more is read."""
+        """Count received bytes and return the seconds to wait before reading more."""
         with self.lock:
             return self.bytes.borrow(amount)
 
 
 class Addresses:
+    """The table of recently seen addresses and the use of each."""
+
     def __init__(self, limits: AddressLimits, behind_proxy: bool) -> None:
         self._limits, self._behind_proxy = limits, behind_proxy
-        self._standings: dict[str, AddressUse] = {}
+        self._uses: dict[str, AddressUse] = {}
         self._lock = threading.Lock()
 
     def of(self, environ: Environ) -> AddressUse | None:
-        """The standing of the address a request comes from; None for one without limits."""
+        """Return the use of the address that a request comes from, or None if the address has no limits."""
         name = self._name(environ.get("REMOTE_ADDR", ""))
         if name is None:
             return None
         with self._lock:
-            if (standing := self._standings.get(name)) is None:
-                standing = self._standings[name] = self._new()
-            standing.used = time.monotonic()
-            if len(self._standings) > self._limits.known:
-                for _, longest_gone in self._unconnected()[: self._limits.known // 2]:
-                    del self._standings[longest_gone]
-            return standing
+            if (use := self._uses.get(name)) is None:
+                use = self._uses[name] = self._new()
+            use.used = time.monotonic()
+            if len(self._uses) > self._limits.known:
+                for _, unused in self._unconnected()[: self._limits.known // 2]:
+                    del self._uses[unused]
+            return use
 
     def sweep(self) -> None:
-        """Forget the addresses that have been away for a while."""
+        """Forget the unconnected addresses that have not been seen for `_FORGET_SECONDS`."""
         with self._lock:
             for used, name in self._unconnected():
                 if time.monotonic() - used > _FORGET_SECONDS:
-                    del self._standings[name]
+                    del self._uses[name]
 
     def _name(self, address: str) -> str | None:
         try:
@@ -103,19 +110,22 @@ class Addresses:
         )
 
     def _unconnected(self) -> list[tuple[float, str]]:
-        """When each address that is not connected was seen last, the longest ago first."""
-        return sorted((standing.used, name) for name, standing in self._standings.items() if not standing.open)
+        """Return the last use and the name of each address without open connections, the oldest first."""
+        return sorted((use.used, name) for name, use in self._uses.items() if not use.open)
 
 
 def _without_port(address: str) -> str:
-    """Some proxies forward the port as well: `192.0.2.1:1234`, `[2001:db8::1]:1234`."""
+    """Return the address without the port that some proxies add: `192.0.2.1:1234`, `[2001:db8::1]:1234`."""
     if address.startswith("["):
         return address[1:].partition("]")[0]
     return address.partition(":")[0] if address.count(":") == 1 else address
 
 
 class AddressGuard:
-    """WSGI middleware: counts what is open, a WebSocket for as long as it lasts, and refuses what is too much."""
+    """WSGI middleware that counts the open requests of each address and refuses those over a limit.
+
+    A WebSocket counts for as long as it lasts. `rejected("address")` is called for each refusal.
+    """
 
     def __init__(
         self, app: WsgiApp, addresses: Addresses, limits: AddressLimits, rejected: Callable[[str], None]
@@ -123,32 +133,34 @@ class AddressGuard:
         self._app, self._addresses, self._limits, self._rejected = app, addresses, limits, rejected
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        standing = self._addresses.of(environ)
-        if standing is None:
+        use = self._addresses.of(environ)
+        if use is None:
             return self._app(environ, start_response)
-        with standing.lock:
-            if not self._admits(standing, environ):
+        with use.lock:
+            if not self._admits(use, environ):
                 self._rejected("address")
                 return _refuse(start_response)
-            standing.open += 1
+            use.open += 1
         try:
             return self._app(environ, start_response)
         finally:
-            with standing.lock:
-                standing.open -= 1
+            with use.lock:
+                use.open -= 1
 
-    def _admits(self, standing: AddressUse, environ: Environ) -> bool:
-        if standing.open >= self._limits.open or not standing.requests.take():
+    def _admits(self, use: AddressUse, environ: Environ) -> bool:
+        if use.open >= self._limits.open or not use.requests.take():
             return False
         if environ["REQUEST_METHOD"] not in _CHANGING:
             return True
         length = environ.get("CONTENT_LENGTH") or ""
         size = int(length) if length.isdecimal() and len(length) < 15 else 0
-        return standing.changes.take() and standing.bytes.take(size)
+        return use.changes.take() and use.bytes.take(size)
 
 
 def _refuse(respond: StartResponse) -> Iterable[bytes]:
-    body = json.dumps(error_body("rate_limited", "Too much comes from your address; wait a moment.")).encode()
+    body = json.dumps(
+        error_body("rate_limited", "Your network address has sent too many requests. Wait a moment and try again.")
+    ).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Retry-After", "10")]
     respond("429 Too Many Requests", headers)
     return [body]

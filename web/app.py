@@ -1,7 +1,7 @@
-"""The web application: Flask, Socket.IO and the guards around them, put together.
+"""Web application: Flask, Socket.IO and the guards around them.
 
-Owns the order of the layers and what an error looks like. Knows nothing of processes, ports being bound or
-signals (`server.py`), nor of what open drafts and the library do.
+Owns the order of the layers and the error handlers. Knows nothing of processes, the binding of ports and signals
+(`server.py`), nor of the work of the open drafts and the library.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """How this server is reached: where it listens, its public origin behind a proxy, and its files."""
+    """The settings of the web layers: the address, the cookie key, the folder of the files and the limits.
+
+    `public_origin` is the origin under which others reach the server. `behind_proxy` trusts the headers of one proxy.
+    """
 
     host: str
     port: int
@@ -57,7 +60,10 @@ class EdgeSettings:
 
 
 class WebApp:
-    """`connect` gives it a drafts, which itself needs `publish`; after that `wsgi` serves."""
+    """The layers of the web process. `wsgi` is the outermost one.
+
+    Create the open drafts with `publish`, then pass them to `connect`. After that, `wsgi` can be served.
+    """
 
     def __init__(self, edge: EdgeSettings) -> None:
         self._edge = edge
@@ -65,7 +71,7 @@ class WebApp:
         self.metrics = Metrics()
         self.lag = LoopLag(self.metrics.hub_lag.observe)
         self.flask = Flask("storygen", root_path=str(edge.root), static_folder=None)
-        self.flask.url_map.merge_slashes = False  # it would answer with a redirect to another path
+        self.flask.url_map.merge_slashes = False  # Flask would redirect to another path
         self.flask.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
         secure = (edge.public_origin or "").lower().startswith("https://")
         self._owners = Owners(edge.key, edge.port, secure)
@@ -81,13 +87,13 @@ class WebApp:
         self.wsgi = EdgeGuard(inner, origins, edge.behind_proxy, self.metrics.reject)
 
     def connect(self, drafts: OpenDrafts, library: Library, menu: Menu) -> None:
-        """Add the routes and events, which all end at the open drafts or the library."""
+        """Add the routes and events, which call the open drafts, the library and the menu."""
         namespace = StoryNamespace(
             drafts, self._owners, self._broadcaster, self.metrics, self._is_full, self._guard.charge
         )
         self._socketio.on_namespace(namespace)
-        aside = [name for name, event in EVENTS.items() if event.aside]
-        self._guard.answer_with(EVENTS, aside, namespace.answer, self._broadcaster.answered)
+        background = [name for name, event in EVENTS.items() if event.background]
+        self._guard.answer_with(EVENTS, background, namespace.answer, self._broadcaster.answered)
         _identify(self.flask, self._owners)
         _answer_errors(self.flask)
         self.flask.register_blueprint(rest(library, menu))
@@ -100,12 +106,12 @@ class WebApp:
         return self._is_stopping or self._guard.is_full()
 
     def start_tasks(self) -> None:
-        """What runs beside the requests: the lag probe, and what looks every two seconds."""
+        """Start the background tasks: the probe of the loop lag, and the regular checks every two seconds."""
         self._socketio.start_background_task(self.lag.probe, self._socketio.sleep)
         self._socketio.start_background_task(self._tick_for_ever)
 
     def close_connections(self) -> None:
-        """Hang up on every page, and let none in again; without this the server would wait for them."""
+        """Close every connection and refuse new ones. The server would otherwise wait for them at the end."""
         self._is_stopping = True
         self._guard.close_all()
 
@@ -115,7 +121,7 @@ class WebApp:
             try:
                 shown = self._tick(shown)
             except Exception:
-                log.exception("looking after the menu and the connections failed")
+                log.exception("The regular check of the menu and the connections failed")
             self._socketio.sleep(_TICK_SECONDS)
 
     def _tick(self, shown: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +166,7 @@ def _identify(flask: Flask, owners: Owners) -> None:
 
 
 def _answer_errors(flask: Flask) -> None:
-    """Every error as JSON, with a sentence; what nobody expected goes to the log and nowhere else."""
+    """Answer every error with JSON. The details of an unexpected error go to the log only."""
 
     @flask.errorhandler(Refused)
     def refused(error: Refused) -> tuple[dict[str, Any], int]:

@@ -1,7 +1,7 @@
-"""Who hears about a draft: its room, and the order of what is sent there.
+"""Broadcaster: the Socket.IO room of each draft, and the order of the events that a page receives.
 
-Owns the rooms and what a page must not hear before the answer to its `open`. Knows nothing of what it sends.
-`publish` is called by the actors of drafts, so it never waits for a client.
+Owns the rooms, and the events that a page may only receive after the answer to its `open`. Knows nothing of the content
+of events. The actors of drafts call `publish`, so it never waits for a client.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ _ROOM = "draft:"
 
 @dataclass(slots=True)
 class _Opening:
-    """An `open` whose answer is not queued yet, and what has been published since it joined."""
+    """An `open` whose answer is not queued yet, and the events that were published since `join`."""
 
     draft: str
     published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 class Broadcaster:
+    """The sender of published events. `is_slow` says whether a client reads too slowly, `drop` disconnects it."""
+
     def __init__(
         self,
         server: socketio.Server,
@@ -40,12 +42,12 @@ class Broadcaster:
         self._lock = threading.Lock()
 
     def join(self, sid: str, draft: str) -> None:
-        """From here on `sid` hears what is published about `draft`, but only after `answered`."""
+        """Subscribe `sid` to the draft. Events that are published before `answered` wait until then."""
         with self._lock:
             self._opening[sid] = _Opening(draft)
 
     def answered(self, sid: str) -> None:
-        """The answer to the last event of `sid` is queued: what waited for it follows."""
+        """Send the events that wait for the answer to an `open`. Call this once the answer is queued."""
         with self._lock:
             opening = self._opening.pop(sid, None)
             if opening is None or not self._server.manager.is_connected(sid, NAMESPACE):
@@ -55,19 +57,21 @@ class Broadcaster:
                 self._server.emit(event, payload, to=sid, namespace=NAMESPACE)
 
     def num_others(self, sid: str, draft: str) -> int:
-        """How many drafts besides `draft` the connection hears about."""
+        """Return the number of drafts other than `draft` that the connection is subscribed to."""
         rooms = self._server.rooms(sid, namespace=NAMESPACE)
         return sum(room.startswith(_ROOM) and room != _room(draft) for room in rooms)
 
     def leave(self, sid: str, draft: str) -> None:
+        """Unsubscribe `sid` from the draft."""
         self._server.leave_room(sid, _room(draft), namespace=NAMESPACE)
 
     def forget(self, sid: str) -> None:
+        """Drop the events that wait for a connection that has ended."""
         with self._lock:
             self._opening.pop(sid, None)
 
     def publish(self, draft: str, event: str, payload: dict[str, Any]) -> None:
-        """Send to everybody who has the draft open; who reads too slowly is cut off."""
+        """Send an event to every page that has the draft open. Disconnect the pages that read too slowly."""
         self._count(event, payload)
         room = _room(draft)
         with self._lock:
@@ -80,6 +84,7 @@ class Broadcaster:
                 self._drop(eio_sid)
 
     def publish_to_all(self, event: str, payload: dict[str, Any]) -> None:
+        """Send an event to every connected page."""
         self._server.emit(event, payload, namespace=NAMESPACE)
 
     def _count(self, event: str, payload: dict[str, Any]) -> None:

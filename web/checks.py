@@ -1,18 +1,17 @@
-"""Checks of single values that come from outside: each returns the value, or raises `Refused`.
+"""Checks: validation of single values that come from a client.
 
-Owns what an id, a count, a text or a set of sampling settings may be. Knows no event and no route.
-A `Check` also says in words what it accepts; `docs/protocol.md` is tested against those words.
+Owns the rules for ids, counts, texts, change sets and sampling parameters. Knows nothing of events and routes.
+Each check returns the value or raises `Refused` with a sentence that says what is allowed.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from generator.wire.sampling_params import InvalidSamplingParam, check
+from generator.wire.sampling_params import check as check_sampling_param
 from stories import limits
 from stories.errors import Refused
 from stories.text.changes import ChangeSet, InvalidChange
@@ -28,32 +27,36 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`parse` takes the value and its field's name."""
+    """A check of one value. `words` describes the accepted values; a test compares them with `docs/protocol.md`.
+
+    `parse(value, name)` returns the value, or raises Refused with the name of the field.
+    """
 
     words: str
     parse: Callable[[object, str], Any]
 
 
 def invalid(message: str) -> Refused:
+    """Return a refusal with the code `invalid`."""
     return Refused("invalid", message)
 
 
 def _id(value: object, name: str) -> str:
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise invalid(f"{name} is not an id.")
+        raise invalid(f"{name} must be an id: 16 to 64 letters, digits, hyphens or underscores.")
     return value
 
 
 def _client(value: object, name: str) -> str:
     if value in RESERVED_CLIENTS:
-        raise invalid(f"{name} must not be one of the reserved names server and model.")
+        raise invalid(f"{name} must not be server or model. These names are reserved.")
     if not isinstance(value, str) or not _CLIENT.fullmatch(value):
         raise invalid(f"{name} must be 32 hexadecimal digits in lower case.")
     return value
 
 
 def whole(low: int, high: int = MAX_COUNT) -> Check:
-    """A whole number from `low` to `high`; true, false and 1.0 are not."""
+    """Return the check of a whole number from `low` to `high`. It refuses true, false and 1.0."""
 
     def parse(value: object, name: str) -> int:
         if type(value) is not int or not low <= value <= high:
@@ -70,35 +73,40 @@ def _flag(value: object, name: str) -> bool:
 
 
 def text(limit: int) -> Check:
-    """Text a draft may hold: no NUL, no carriage return, no half characters; at most `limit` bytes of UTF-8."""
+    """Return the check of a text of at most `limit` bytes of UTF-8.
+
+    It refuses NUL, carriage returns and unpaired surrogates, which a draft may not contain.
+    """
 
     def parse(value: object, name: str) -> str:
         if not isinstance(value, str):
             raise invalid(f"{name} must be text.")
         units = to_units(value)
         if not is_clean(units):
-            raise invalid(f"{name} holds what text cannot have: NUL, a carriage return or half a character.")
+            raise invalid(f"{name} must not contain NUL, carriage returns or unpaired surrogates.")
         whole_characters = from_units(units)
         if len(whole_characters.encode()) > limit:
-            raise Refused("too_large", f"{name} is longer than {limit // 1024} KiB.")
+            raise Refused("too_large", f"{name} must be at most {limit // 1024} KiB long.")
         return whole_characters
 
     return Check(f"text of at most {limit // 1024} KiB", parse)
 
 
 def line(limit: int) -> Check:
-    """One line of at most `limit` characters without control characters."""
+    """Return the check of one line of at most `limit` characters without control characters."""
 
     def parse(value: object, name: str) -> str:
         given: str = TEXT.parse(value, name)
         if len(given) > limit or _CONTROL.search(given):
-            raise invalid(f"{name} must be one line of at most {limit} characters.")
+            raise invalid(f"{name} must be one line of at most {limit} characters, without control characters.")
         return given
 
     return Check(f"one line of at most {limit} characters", parse)
 
 
 def one_of(*allowed: str) -> Check:
+    """Return the check of a word from a fixed list."""
+
     def parse(value: object, name: str) -> str:
         if not isinstance(value, str) or value not in allowed:
             raise invalid(f"{name} must be one of: {', '.join(allowed)}.")
@@ -108,7 +116,7 @@ def one_of(*allowed: str) -> Check:
 
 
 def listed(item: Check, most: int) -> Check:
-    """A list of one to `most` of `item`."""
+    """Return the check of a list of 1 to `most` values, each of which `item` accepts."""
 
     def parse(value: object, name: str) -> list[Any]:
         if not isinstance(value, list) or not 1 <= len(value) <= most:
@@ -119,20 +127,16 @@ def listed(item: Check, most: int) -> Check:
 
 
 def _sampling(value: object, name: str) -> dict[str, Any]:
-    settings = object_of(value, name)
-    for setting, given in settings.items():
-        if isinstance(given, float) and not math.isfinite(given):
-            raise invalid(f"{name}.{setting} must be a finite number.")
-        try:
-            check(setting, given)
-        except InvalidSamplingParam as error:
-            raise invalid(str(error)[:200]) from error
-    return dict(settings)
+    params = object_of(value, name)
+    for param, given in params.items():
+        check_sampling_param(param, given)
+    return dict(params)
 
 
 def object_of(value: object, name: str) -> Mapping[str, Any]:
+    """Return the value if it is a JSON object. Raise Refused otherwise."""
     if not isinstance(value, dict):
-        raise invalid(f"{name} must be an object.")
+        raise invalid(f"{name} must be a JSON object.")
     return value
 
 
@@ -144,18 +148,18 @@ def _changes(value: object, name: str) -> ChangeSet:
 
 
 def _authors(value: object, name: str) -> tuple[tuple[int, str], ...]:
-    """`[[length, author], …]`, lengths above 0."""
+    """Return the author runs `[[length, author], …]` of an inserted text. Each length is above 0."""
     if not isinstance(value, list) or len(value) > limits.AUTHOR_RUNS:
-        raise invalid(f"{name} must be a list of [length, author] pairs.")
+        raise invalid(f"{name} must be a list of at most {limits.AUTHOR_RUNS} pairs [length, author].")
     return tuple(_author_run(run, f"{name}[{at}]") for at, run in enumerate(value))
 
 
 def _author_run(run: object, name: str) -> tuple[int, str]:
     if not isinstance(run, list) or len(run) != 2:
-        raise invalid(f"{name} must be a pair of a length and an author.")
+        raise invalid(f"{name} must be a pair [length, author].")
     author = NAME.parse(run[1], f"{name}[1]")
     if author != "user" and not author.startswith("model:"):
-        raise invalid(f"{name}[1] must be user or model: and a name.")
+        raise invalid(f"{name}[1] must be user, or model: followed by the name of a model.")
     return COUNT_FROM_ONE.parse(run[0], f"{name}[0]"), author
 
 

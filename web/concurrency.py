@@ -1,9 +1,9 @@
-"""How the web process waits: the one module of `web/` that knows eventlet.
+"""Concurrency: the two ways to serve connections (eventlet and threads), and the tuning of the interpreter for them.
 
-Owns the start-up check of eventlet, real threads for blocking work and how soon they get their turn, how rarely the
-collector holds everybody up, the faster WebSocket unmasking and the raw socket behind a request. Knows nothing of
-stories, events or Flask. Everything else in `web/` starts tasks and sleeps through the Socket.IO server, which does the
-right thing in either mode.
+Owns the start-up check of eventlet, the threads for blocking work, the interval of thread switches, the thresholds of
+the garbage collector, the fast WebSocket unmasking and the raw socket of a request. Knows nothing of stories, events or
+Flask. This is the only module of `web/` that imports eventlet. The other modules start tasks and sleep through the
+Socket.IO server, which works in both modes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from generator.drafts.group_commit import RunBlocking  # at run time it would be imported before the patching
+    from generator.drafts.group_commit import RunBlocking  # at run time, this import would run before the patch
 
 EVENTLET = "eventlet"
 THREADING = "threading"
 
-# SQLite lets go of the interpreter at every statement; in a busy process the thread that stores would then wait for it
-# up to five milliseconds each time, as Python has it, and all whose edits are in that commit with it. A commit lets go
-# some eight times.
+# SQLite releases the interpreter lock at every statement, about eight times per commit. With Python's default interval,
+# the storing thread of a busy process would then wait for the lock up to five milliseconds each time, and with it every
+# edit in that commit.
 _SWITCH_SECONDS = 0.00005
 
 P = ParamSpec("P")
@@ -34,9 +34,12 @@ Environ = dict[str, Any]
 
 
 def check_eventlet() -> str | None:
-    """Why eventlet cannot serve here, as a sentence, or None when it can. Imports it, but patches nothing."""
-    os.environ["EVENTLET_NO_GREENDNS"] = "yes"  # these two are read when eventlet is imported
-    os.environ["EVENTLET_THREADPOOL_SIZE"] = "2"  # one for the store, one for what computes for long
+    """Return a sentence that says why eventlet cannot serve here, or None if it can.
+
+    This imports eventlet but patches nothing.
+    """
+    os.environ["EVENTLET_NO_GREENDNS"] = "yes"  # eventlet reads these two when it is imported
+    os.environ["EVENTLET_THREADPOOL_SIZE"] = "2"  # one for the store, one for long computations
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     try:
         import eventlet  # type: ignore[import-untyped]
@@ -45,15 +48,18 @@ def check_eventlet() -> str | None:
     except (ImportError, AttributeError, OSError) as error:
         return f"eventlet cannot be imported ({error})."
     if not callable(getattr(RFC6455WebSocket, "_apply_mask", None)):
-        return f"eventlet {eventlet.__version__} reads WebSocket frames in a way this program does not know."
+        return f"eventlet {eventlet.__version__} has no RFC6455WebSocket._apply_mask, which is needed."
     with eventlet.Timeout(5, False):
         if eventlet.spawn(lambda: 1).wait() == 1:
             return None
-    return "eventlet's loop does not run."
+    return "The event loop of eventlet does not run."
 
 
-def become_green() -> None:
-    """Patch the standard library, after `check_eventlet` and before anything else is imported."""
+def patch_standard_library() -> None:
+    """Make the standard library cooperate with eventlet.
+
+    Call this after `check_eventlet` and before any other import.
+    """
     import eventlet
     from eventlet.websocket import RFC6455WebSocket
 
@@ -61,23 +67,27 @@ def become_green() -> None:
     RFC6455WebSocket._apply_mask = staticmethod(unmask)
 
 
-def share_the_interpreter() -> None:
-    """Real threads get their turn soon, however busy the loop is."""
+def shorten_thread_switches() -> None:
+    """Let waiting threads get the interpreter lock soon, however busy the event loop is."""
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 
-def spare_the_collector() -> None:
-    """What is there by now stays until the end, and what comes is freed without it, but for a few cycles: looking
-    through it all every so often would hold everybody up, in a crowd for a fifth of a second."""
+def tune_garbage_collector() -> None:
+    """Keep the garbage collector from pausing the process.
+
+    The existing objects live until the end, so the collector ignores them from here on. Reference counting frees almost
+    all new objects, so the collector may run rarely. With many open drafts, a full collection would otherwise pause the
+    process for a fifth of a second.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
 
 
 def unmask(data: bytes, mask: bytes, length: int | None = None, offset: int = 0) -> bytes:
-    """XOR `data[:length]` with the repeated four-byte `mask`, begun at `offset`.
+    """Return the XOR of `data[:length]` and the repeated four-byte `mask`, which starts at `offset`.
 
-    eventlet does this byte by byte in Python: half a second for a megabyte, in which nobody else is served.
+    eventlet's own function works byte by byte in Python. It blocks the event loop for half a second per megabyte.
     """
     count = len(data) if length is None else length
     if not count:
@@ -88,12 +98,14 @@ def unmask(data: bytes, mask: bytes, length: int | None = None, offset: int = 0)
     return mixed.to_bytes(count, "little")
 
 
-def one_at_a_time(mode: str) -> RunBlocking:
-    """A runner of functions, one after the other in the order of the calls; two such runners don't wait for each
-    other. Under eventlet the hub goes on serving meanwhile."""
+def serial_runner(mode: str) -> RunBlocking:
+    """Return a function that runs functions in a thread, one at a time, in the order of the calls.
+
+    Two runners do not wait for each other. Under eventlet, the event loop continues while a function runs.
+    """
     if mode == EVENTLET:
-        return _in_turn()
-    from concurrent.futures import ThreadPoolExecutor  # not above: its locks would be made before the patching
+        return _eventlet_runner()
+    from concurrent.futures import ThreadPoolExecutor  # at the top, its locks would be made before the patch
 
     pool = ThreadPoolExecutor(1, thread_name_prefix="blocking")
 
@@ -103,13 +115,13 @@ def one_at_a_time(mode: str) -> RunBlocking:
     return run
 
 
-def _in_turn() -> RunBlocking:
+def _eventlet_runner() -> RunBlocking:
     from eventlet import semaphore, tpool
 
-    turn = semaphore.Semaphore(1)
+    one_at_a_time = semaphore.Semaphore(1)
 
     def run(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with turn:
+        with one_at_a_time:
             result: R = tpool.execute(function, *args, **kwargs)
         return result
 
@@ -117,7 +129,7 @@ def _in_turn() -> RunBlocking:
 
 
 def serve(mode: str, listener: socket.socket, app: Callable[..., Any]) -> None:
-    """Serve `app` on a listening socket, beside the caller, for as long as the process lives."""
+    """Serve `app` on a listening socket in the background, until the process ends."""
     if mode == EVENTLET:
         _serve_eventlet(listener, app)
     else:
@@ -131,18 +143,18 @@ def _serve_eventlet(listener: socket.socket, app: Callable[..., Any]) -> None:
     import eventlet.wsgi  # type: ignore[import-untyped]
 
     log = logging.getLogger("storygen.http")
-    log.setLevel(logging.WARNING)  # its other news is every single connection
+    log.setLevel(logging.WARNING)  # at the level INFO it logs every connection
 
     class QuietProtocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet has no types
         def log_message(self, format: str, *args: object) -> None:
-            """What a broken request held is nothing for a terminal."""
+            """Log nothing: a malformed request may contain terminal escapes."""
 
     class DebugLog:
         def write(self, text: str) -> None:
             logging.getLogger("storygen.sockets").debug("%a", text)
 
         def flush(self) -> None:
-            """Nothing is kept back."""
+            """Do nothing: `write` keeps nothing."""
 
     options = {"log": log, "log_output": False, "debug": False, "max_size": 2048, "socket_timeout": 30}
     own = {"protocol": QuietProtocol, "environ": {"wsgi.errors": DebugLog()}}
@@ -158,7 +170,7 @@ def _serve_threads(listener: socket.socket, app: Callable[..., Any]) -> None:
         server_version, sys_version = "StoryGen", ""
 
         def log(self, type: str, message: str, *args: object) -> None:
-            """Requests are counted, not logged: their paths hold the ids of drafts."""
+            """Log nothing: the path of a request contains the id of a draft."""
 
     host, port = listener.getsockname()[:2]
     server = ThreadedWSGIServer(host, port, app, handler=QuietHandler, fd=listener.fileno())
@@ -166,7 +178,7 @@ def _serve_threads(listener: socket.socket, app: Callable[..., Any]) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one. Raises OSError, where somebody else has the port."""
+    """Return a listening socket. Port 0 takes any free port. Raise OSError if the port cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -183,7 +195,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def raw_socket(environ: Environ) -> socket.socket | None:
-    """The TCP socket a request came in by, as eventlet's or Werkzeug's server hands it over."""
+    """Return the TCP socket of a request, which eventlet's or Werkzeug's server puts into its environment."""
     if (reader := environ.get("eventlet.input")) is not None:
         found: socket.socket = reader.get_socket()
         return found
@@ -192,19 +204,19 @@ def raw_socket(environ: Environ) -> socket.socket | None:
 
 
 def cut(environ: Environ) -> None:
-    """Break the connection of a request, so that whoever reads from or writes to it stops."""
+    """Shut down the TCP connection of a request, so that the tasks that read from it or write to it end."""
     connection = raw_socket(environ)
     if connection is None:
         return
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        connection.close()  # it was broken already
+        connection.close()  # it is not connected any more
 
 
 def exit_after(seconds: float, status: int) -> None:
-    """End the process after `seconds`, whatever still runs: for a shutdown that hangs."""
-    thread, clock = _real("threading"), _real("time")
+    """End the process after `seconds`, even if a shutdown hangs."""
+    thread, clock = _unpatched("threading"), _unpatched("time")
 
     def end() -> None:
         clock.sleep(seconds)
@@ -213,7 +225,7 @@ def exit_after(seconds: float, status: int) -> None:
     thread.Thread(target=end, daemon=True).start()
 
 
-def _real(module: str) -> Any:
-    """A module of the standard library as it is without patching."""
+def _unpatched(module: str) -> Any:
+    """Return a module of the standard library without eventlet's patches."""
     patcher = sys.modules.get("eventlet.patcher")
     return importlib.import_module(module) if patcher is None else patcher.original(module)

@@ -1,6 +1,6 @@
-"""What a refusal looks like outside: its code, its sentence and, for REST, its HTTP status.
+"""Errors: the JSON form of a refusal and the HTTP status of each error code.
 
-Knows nothing of what was refused.
+Owns the statuses and the sentence for unexpected errors. Knows nothing of the refused requests.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ STATUSES: Mapping[str, int] = {
     "engine_down": 503,
     "model_unavailable": 503,
 }
-UNEXPECTED = "Something went wrong in the server; its log says what. Nothing was changed."
+UNEXPECTED = "An unexpected error occurred on the server. Nothing was changed. The server log has the details."
 
 
 def error_body(code: str, message: str) -> dict[str, Any]:
+    """Return the JSON body of an error."""
     return {"error": {"code": code, "message": message}}
 
 
 def refusal(code: str, message: str) -> dict[str, Any]:
-    """The acknowledgement of an event that is refused."""
+    """Return the acknowledgement of a refused event."""
     return {"ok": False, **error_body(code, message)}
 
 
 def status_of(code: str) -> int:
+    """Return the HTTP status of an error code. An unknown code has the status 400."""
     return STATUSES.get(code, 400)

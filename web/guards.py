@@ -1,7 +1,7 @@
-"""The outermost layer of HTTP: who may ask at all, and the headers every answer carries.
+"""Edge guard: the outermost layer of HTTP, which refuses foreign requests and sets the security headers.
 
-Owns the check of Host, Origin and Sec-Fetch-Site, and the Content-Security-Policy. It stands before Flask and
-before Socket.IO, whose handshake Flask never sees. Knows nothing of routes and cookies.
+Owns the check of Host, Origin and Sec-Fetch-Site, and the Content-Security-Policy. It runs before Flask and before
+Socket.IO, because Flask never sees the handshake of a WebSocket. Knows nothing of routes and cookies.
 """
 
 from __future__ import annotations
@@ -19,15 +19,22 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-FORWARDED = "storygen.forwarded"  # in the WSGI environment: a proxy's headers were there, and were removed
+FORWARDED = "storygen.forwarded"  # in the WSGI environment: whether a proxy's headers were removed
 SOCKET_PATH = "/socket.io"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(:[0-9]{1,5})?")
+_REFUSALS = {
+    "host": "This server does not answer under this host name. Open StoryGen by its own address.",
+    "origin": "This request comes from another website. Open StoryGen's own page and try again.",
+}
 _SOCKET_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
 def content_security_policy(nonce: str = "") -> str:
-    """Own scripts and styles only; `nonce` lets through the style sheet the editor makes at run time."""
+    """Return the policy that allows the server's own files only.
+
+    `nonce` allows the style sheet that the editor creates at run time.
+    """
     style = f" 'nonce-{nonce}'" if nonce else ""
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self'{style}; connect-src 'self'; "
@@ -47,16 +54,19 @@ HEADERS = {
 
 
 def own_origins(host: str, port: int, public_origin: str | None) -> frozenset[str]:
-    """The origins the page may come from: this computer by its usual names, the bound address, the public one."""
+    """Return the allowed origins of the page: this computer's usual names, the bound address and the public origin."""
     names = {"127.0.0.1", "localhost", "[::1]"}
-    if host not in ("0.0.0.0", "::"):  # these mean every address and are none
+    if host not in ("0.0.0.0", "::"):  # these bind every address and are no address themselves
         names.add(f"[{host}]" if ":" in host else host.lower())
     own = {f"http://{name}:{port}" if port != 80 else f"http://{name}" for name in names}
     return frozenset(own | ({public_origin.rstrip("/").lower()} if public_origin else set()))
 
 
 class EdgeGuard:
-    """WSGI middleware. Refuses foreign hosts and foreign pages; calls `rejected(reason)` when it does."""
+    """WSGI middleware that refuses foreign hosts, foreign origins and incomplete WebSocket handshakes.
+
+    `rejected(reason)` is called for each refusal. Without a proxy in front, forwarded headers are removed.
+    """
 
     def __init__(
         self, app: WsgiApp, origins: Collection[str], behind_proxy: bool, rejected: Callable[[str], None]
@@ -77,15 +87,20 @@ class EdgeGuard:
         reason = self._refusal(environ)
         if reason is not None:
             self._rejected(reason)
-            return _refuse(respond, "403 Forbidden", "forbidden", f"This request comes from a foreign {reason}.")
+            return _refuse(respond, "403 Forbidden", "forbidden", _REFUSALS[reason])
         if environ.get("PATH_INFO", "").startswith(SOCKET_PATH) and not _is_handshake(environ):
             self._rejected("handshake")
-            return _refuse(respond, "400 Bad Request", "invalid", "Only WebSocket connections are served here.")
+            return _refuse(
+                respond, "400 Bad Request", "invalid", "Connect over WebSocket. Other transports are not served."
+            )
         return self._app(environ, respond)
 
     def _refusal(self, environ: Environ) -> str | None:
-        """`host` or `origin`, whichever is foreign. Reading is open to any page of an allowed host: browsers
-        keep the answer from it; what changes something, or opens a socket, is for our own pages only."""
+        """Return `host` or `origin` if that is foreign, else None.
+
+        Any origin may send requests that only read, because browsers hide the response from a foreign page. Requests
+        that change something or open a socket must come from an allowed origin.
+        """
         if not self._knows_host(environ.get("HTTP_HOST", "")):
             return "host"
         if environ["REQUEST_METHOD"] in _SAFE_METHODS and not environ.get("PATH_INFO", "").startswith(SOCKET_PATH):
@@ -109,7 +124,7 @@ class EdgeGuard:
 
 
 def _is_handshake(environ: Environ) -> bool:
-    """Whether all of a WebSocket handshake is there; the servers behind take that for granted."""
+    """Whether the request is a complete WebSocket handshake. The WebSocket servers do not check that themselves."""
     return (
         environ["REQUEST_METHOD"] == "GET"
         and environ.get("HTTP_UPGRADE", "").lower() == "websocket"
@@ -126,7 +141,7 @@ def _refuse(respond: StartResponse, status: str, code: str, message: str) -> Ite
 
 
 def _with_headers(start_response: StartResponse) -> StartResponse:
-    """`start_response`, adding those of HEADERS the answer does not set itself."""
+    """Return a `start_response` that adds each of HEADERS that the response does not set itself."""
 
     def respond(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
         present = {name.lower() for name, _ in headers}

@@ -1,6 +1,7 @@
-"""`/livez`, `/readyz` and `/metrics`: what a supervisor and a dashboard ask.
+"""Health: the routes `/livez`, `/readyz` and `/metrics` for process supervisors and monitoring.
 
-Knows nothing of stories. `/metrics` answers this computer only, and not what a proxy passes on.
+Owns the three routes. Knows nothing of stories. `/metrics` answers requests from this computer only, and none that came
+through a proxy.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
 
 
 def health(drafts: OpenDrafts, metrics: Metrics, is_stopping: Callable[[], bool]) -> Blueprint:
+    """Return the routes. `is_stopping` says whether the server is shutting down."""
     site = Blueprint("health", __name__)
 
     @site.get("/livez")
     def livez() -> dict[str, str]:
-        """The loop answers; asks neither the store nor the engine."""
+        """Show that the event loop answers. This asks neither the store nor the engine."""
         return {"state": "alive"}
 
     @site.get("/readyz")
     def readyz() -> tuple[dict[str, Any], int]:
-        """Whether stories can be stored and a model can write. Editing works while the engine is down."""
+        """Say whether stories can be stored and a model can write. Editing works while the engine is down."""
         if is_stopping():
             return {"state": "stopping"}, 503
         if drafts.storage_problem() is not None:
@@ -37,16 +39,16 @@ def health(drafts: OpenDrafts, metrics: Metrics, is_stopping: Callable[[], bool]
         return ({"state": "ready"}, 200) if drafts.engine_is_up else ({"state": "engine_down"}, 503)
 
     @site.get("/metrics")
-    def show() -> Response:
+    def metrics_text() -> Response:
         forwarded = request.environ.get(FORWARDED) or "X-Forwarded-For" in request.headers
-        if forwarded or not _is_here(request.remote_addr):
+        if forwarded or not _is_loopback(request.remote_addr):
             abort(404)
         return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
     return site
 
 
-def _is_here(address: str | None) -> bool:
+def _is_loopback(address: str | None) -> bool:
     try:
         return ipaddress.ip_address(address or "").is_loopback
     except ValueError:

@@ -1,8 +1,8 @@
-"""How the log is written: to standard error, for people or, one JSON object a line, for programs.
+"""Logs: the two formats of the log on standard error, plain text and one JSON object per line.
 
-Owns the two formats. No story text, title, premise or cookie is ever given to a logger, and what an exception says is
-left out, since it may quote one: its kind and the places it came through remain. Control characters of what comes from
-outside are escaped here, so that nobody writes lines of his own.
+Owns the formats. Story text, titles, premises and cookies are never given to a logger. The message of an exception is
+left out, because it may quote such text. Its type and traceback are logged. Control characters are escaped, so that
+text from outside cannot forge lines of the log.
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ _Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
-class _Discreet(logging.Formatter):
+class _PrivateFormatter(logging.Formatter):
+    """A formatter that leaves out the messages of exceptions."""
+
     def formatException(self, ei: _Raised) -> str:
-        """Kind and places of what was raised and of what led to it; the words only of the system's own errors."""
+        """Return the type and traceback of the exception and of its causes.
+
+        The message is included for errors of the operating system only.
+        """
         parts = []
         error = ei[1]
         while error is not None:
@@ -32,7 +37,9 @@ class _Discreet(logging.Formatter):
         return "\nafter\n".join(parts)
 
 
-class TextFormat(_Discreet):
+class TextFormat(_PrivateFormatter):
+    """Plain text with escaped control characters. Further lines of an entry are indented."""
+
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
@@ -41,7 +48,9 @@ class TextFormat(_Discreet):
         return "\n".join([first, *(f"    {line}" for line in rest)])
 
 
-class JsonFormat(_Discreet):
+class JsonFormat(_PrivateFormatter):
+    """One JSON object per line."""
+
     def format(self, record: logging.LogRecord) -> str:
         entry = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
@@ -55,6 +64,7 @@ class JsonFormat(_Discreet):
 
 
 def log_to_stderr(level: str, form: str) -> None:
+    """Send the log to standard error. `form` is `json` or `text`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormat() if form == "json" else TextFormat())
     logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -1,6 +1,6 @@
-"""Lag: how late tasks that sleep wake up, which everybody waits who is served by the loop.
+"""Loop lag: the delay with which sleeping tasks wake up, which is the time that every client waits for the event loop.
 
-Owns the probe and what of its lateness says that there is much to do. Knows nothing of who asks.
+Owns the probe and the smoothed lag. Knows nothing of the users of the figure.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from collections.abc import Callable
 
 _PROBE_SECONDS, _PROBES = 0.1, 50
 _CLOCK_TICK_SECONDS = 0.016
-_SUSPENDED_SECONDS = 1.0  # who is later had the lid closed
+_SUSPENDED_SECONDS = 1.0  # a longer delay means that the computer was suspended
 
 
 class LoopLag:
-    """`seconds` is how much later than by nature, on average, the last times counting most. `observe` hears of each
-    time as it was."""
+    """The lag of the event loop.
+
+    `seconds` is a moving average of the lag beyond the usual delay of up to one tick of the system clock.
+    `observe` is called with the unchanged delay of each probe.
+    """
 
     def __init__(self, observe: Callable[[float], None]) -> None:
         self.seconds = 0.0
@@ -24,16 +27,16 @@ class LoopLag:
         self._late = deque[float](maxlen=_PROBES)
 
     def probe(self, sleep: Callable[[float], None]) -> None:
-        """Measures for ever how late `sleep` returns."""
+        """Measure without end how late `sleep` returns."""
         while True:
             begin = time.perf_counter()
             sleep(_PROBE_SECONDS)
             self.slept(time.perf_counter() - begin - _PROBE_SECONDS)
 
     def slept(self, late: float) -> None:
-        """A task that slept woke up so many seconds late."""
+        """Record that a sleeping task woke up `late` seconds late."""
         late = max(0.0, late)
         self._observe(late)
         self._late.append(min(late, _SUSPENDED_SECONDS))
-        # Some systems wake nobody before their clock's next tick, however little there is to do.
+        # Some systems wake a task only at the next tick of their clock, even if they are idle.
         self.seconds += (self._late[-1] - min(*self._late, _CLOCK_TICK_SECONDS) - self.seconds) / 4

@@ -1,7 +1,7 @@
-"""The `/story` namespace: which events there are, and what each asks of a session.
+"""Story namespace: the events of the Socket.IO namespace `/story`, and the call of a live draft that each one makes.
 
-Owns the table of events and who is connected. Knows nothing of packets and limits (`socket_guard.py`), nor
-of how a session does what it is asked.
+Owns the table of events and the table of connected pages. Knows nothing of packets and rate limits (`socket_guard.py`),
+nor of how a live draft does its work.
 """
 
 from __future__ import annotations
@@ -40,13 +40,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PageConnection:
-    """One page: `sid` is Socket.IO's id of it."""
+    """A connected page. `sid` is its Socket.IO id, `owner` the owner of its stories."""
 
     sid: str
     owner: str
 
 
 class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no types
+    """The handlers of the namespace. Each event ends at a live draft.
+
+    `is_full` says whether the server accepts no more connections. `charge(sid, seconds)` delays a client whose payload
+    took long to check.
+    """
+
     def __init__(
         self,
         drafts: OpenDrafts,
@@ -83,42 +89,42 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
             known = self._connections.pop(sid, None)
         if known is not None:
             self._metrics.connections.dec()
-            # Aside, since this may run in the turn of a draft's actor, which cut off a slow reader.
+            # In the background, because the actor of a draft may be the caller: it disconnects pages that read slowly.
             self.socketio.start_background_task(self._forget, sid)
 
     def _admit(self, auth: object) -> str:
-        """The owner of a new connection. Raises Refused."""
+        """Return the owner of a new connection. Raise Refused if it may not connect."""
         try:
-            spoken = parse(payloads.Auth, auth, "auth").protocol
+            version = parse(payloads.Auth, auth, "The auth data").protocol
         except Refused as refused:
-            raise Refused("protocol", f"auth must be {{protocol: {PROTOCOL}}}.") from refused
-        if spoken != PROTOCOL:
-            raise Refused("protocol", f"This server speaks protocol {PROTOCOL}; load the page again.")
+            raise Refused("protocol", f"The auth data must be {{protocol: {PROTOCOL}}}.") from refused
+        if version != PROTOCOL:
+            raise Refused("protocol", f"This server has protocol version {PROTOCOL}; reload the page.")
         owner = self._owners.of(request.cookies)
         if owner is None:
-            raise Refused("protocol", "The cookie is missing that says whose stories these are; load the page again.")
+            raise Refused("protocol", "The owner cookie is missing; reload the page.")
         mine = sum(connection.owner == owner for connection in list(self._connections.values()))
         if mine >= MAX_CONNECTIONS_PER_OWNER or self._is_full():
-            raise Refused("busy", "Too many pages are open; close one.")
+            raise Refused("busy", "Too many pages are open. Close one and try again.")
         return owner
 
     def _forget(self, sid: str) -> None:
         self._broadcaster.forget(sid)
         self._drafts.disconnected(sid)
 
-    # --- called by the guard, with events of EVENTS and one object each ---
+    # --- called by the socket guard, for the events in EVENTS, with one object each ---
 
     def answer(self, sid: str, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The acknowledgement of an event; never raises."""
+        """Handle an event and return its acknowledgement. Errors are returned, never raised."""
         connection = self._connections.get(sid)
         if connection is None:
-            return refusal("protocol", "This connection is closed.")
-        kind = EVENTS[event]
+            return refusal("protocol", "This connection is closed. Reload the page.")
+        known_event = EVENTS[event]
         try:
             began = time.monotonic()
-            asked: Any = parse(kind.payload, data)
+            payload: Any = parse(known_event.payload, data)
             self._charge(sid, time.monotonic() - began)
-            return {"ok": True, **kind.handle(self, connection, asked)}
+            return {"ok": True, **known_event.handle(self, connection, payload)}
         except Refused as refused:
             return refusal(refused.code, refused.message)
         except Exception:
@@ -128,60 +134,64 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
     def _live_draft(self, connection: PageConnection, draft: str) -> LiveDraft:
         return self._drafts.live_draft(connection.owner, draft)
 
-    def open(self, connection: PageConnection, asked: payloads.OpenRequest) -> dict[str, Any]:
-        live_draft = self._live_draft(connection, asked.draft)
-        if self._broadcaster.num_others(connection.sid, asked.draft) >= MAX_DRAFTS_PER_CONNECTION:
-            raise Refused("busy", "Too many drafts are open on this page; close one.")
-        join = functools.partial(self._broadcaster.join, connection.sid, asked.draft)
-        return live_draft.open(connection.sid, asked.revision, join)
+    def open(self, connection: PageConnection, payload: payloads.OpenRequest) -> dict[str, Any]:
+        live_draft = self._live_draft(connection, payload.draft)
+        if self._broadcaster.num_others(connection.sid, payload.draft) >= MAX_DRAFTS_PER_CONNECTION:
+            raise Refused("busy", "Too many drafts are open on this page. Close one and try again.")
+        join = functools.partial(self._broadcaster.join, connection.sid, payload.draft)
+        return live_draft.open(connection.sid, payload.revision, join)
 
-    def close(self, connection: PageConnection, asked: payloads.CloseRequest) -> dict[str, Any]:
-        self._broadcaster.leave(connection.sid, asked.draft)
-        self._live_draft(connection, asked.draft).close(connection.sid)
+    def close(self, connection: PageConnection, payload: payloads.CloseRequest) -> dict[str, Any]:
+        self._broadcaster.leave(connection.sid, payload.draft)
+        self._live_draft(connection, payload.draft).close(connection.sid)
         return {}
 
-    def edit(self, connection: PageConnection, asked: payloads.EditRequest) -> dict[str, Any]:
-        live_draft = self._live_draft(connection, asked.draft)
-        if not self._clients.claim(asked.client, connection.owner):
-            raise Refused("invalid", "client is in use by somebody else; make a new one.")
-        updates = [(update.changes, update.authors) for update in asked.updates]
-        return live_draft.edit(connection.sid, asked.client, asked.revision, updates)
+    def edit(self, connection: PageConnection, payload: payloads.EditRequest) -> dict[str, Any]:
+        live_draft = self._live_draft(connection, payload.draft)
+        if not self._clients.claim(payload.client, connection.owner):
+            raise Refused("invalid", "This client id belongs to another owner. Create a new client id.")
+        updates = [(update.changes, update.authors) for update in payload.updates]
+        return live_draft.edit(connection.sid, payload.client, payload.revision, updates)
 
-    def hold(self, connection: PageConnection, asked: payloads.HoldRequest) -> dict[str, Any]:
-        self._live_draft(connection, asked.draft).hold(connection.sid, asked.composing)
+    def hold(self, connection: PageConnection, payload: payloads.HoldRequest) -> dict[str, Any]:
+        self._live_draft(connection, payload.draft).hold(connection.sid, payload.composing)
         return {}
 
-    def start(self, connection: PageConnection, asked: payloads.StartRequest) -> dict[str, Any]:
-        return self._live_draft(connection, asked.draft).start(asked.limit)
+    def start(self, connection: PageConnection, payload: payloads.StartRequest) -> dict[str, Any]:
+        return self._live_draft(connection, payload.draft).start(payload.limit)
 
-    def pause(self, connection: PageConnection, asked: payloads.PauseRequest) -> dict[str, Any]:
-        return self._live_draft(connection, asked.draft).pause()
+    def pause(self, connection: PageConnection, payload: payloads.PauseRequest) -> dict[str, Any]:
+        return self._live_draft(connection, payload.draft).pause()
 
-    def configure(self, connection: PageConnection, asked: payloads.ConfigureRequest) -> dict[str, Any]:
-        changes = payloads.given(asked)
+    def configure(self, connection: PageConnection, payload: payloads.ConfigureRequest) -> dict[str, Any]:
+        changes = payloads.given(payload)
         return self._live_draft(connection, changes.pop("draft")).configure(changes)
 
-    def rewind(self, connection: PageConnection, asked: payloads.RewindRequest) -> dict[str, Any]:
-        return self._live_draft(connection, asked.draft).rewind(asked.revision, asked.from_)
+    def rewind(self, connection: PageConnection, payload: payloads.RewindRequest) -> dict[str, Any]:
+        return self._live_draft(connection, payload.draft).rewind(payload.revision, payload.from_)
 
-    def retry(self, connection: PageConnection, asked: payloads.RetryRequest) -> dict[str, Any]:
-        return self._live_draft(connection, asked.draft).retry(asked.revision)
+    def retry(self, connection: PageConnection, payload: payloads.RetryRequest) -> dict[str, Any]:
+        return self._live_draft(connection, payload.draft).retry(payload.revision)
 
-    def alternatives(self, connection: PageConnection, asked: payloads.AlternativesRequest) -> dict[str, Any]:
-        return self._live_draft(connection, asked.draft).alternatives(asked.revision, asked.at)
+    def alternatives(self, connection: PageConnection, payload: payloads.AlternativesRequest) -> dict[str, Any]:
+        return self._live_draft(connection, payload.draft).alternatives(payload.revision, payload.at)
 
-    def seen(self, connection: PageConnection, asked: payloads.SeenRequest) -> dict[str, Any]:
-        self._live_draft(connection, asked.draft).seen(connection.sid, asked.revision)
+    def seen(self, connection: PageConnection, payload: payloads.SeenRequest) -> dict[str, Any]:
+        self._live_draft(connection, payload.draft).seen(connection.sid, payload.revision)
         return {}
 
 
 @dataclass(frozen=True, slots=True)
 class ClientEvent:
-    """`aside`: may take long, so it is answered without keeping the connection's next events waiting."""
+    """An event of the protocol: the shape of its payload and its handler.
+
+    An event with `background` may take long. It is answered in a task of its own, so that the next events of the
+    connection do not wait.
+    """
 
     payload: type
     handle: Callable[[StoryNamespace, PageConnection, Any], dict[str, Any]]
-    aside: bool = False
+    background: bool = False
 
 
 EVENTS: Mapping[str, ClientEvent] = {
@@ -194,6 +204,6 @@ EVENTS: Mapping[str, ClientEvent] = {
     "configure": ClientEvent(payloads.ConfigureRequest, StoryNamespace.configure),
     "rewind": ClientEvent(payloads.RewindRequest, StoryNamespace.rewind),
     "retry": ClientEvent(payloads.RetryRequest, StoryNamespace.retry),
-    "alternatives": ClientEvent(payloads.AlternativesRequest, StoryNamespace.alternatives, aside=True),
+    "alternatives": ClientEvent(payloads.AlternativesRequest, StoryNamespace.alternatives, background=True),
     "seen": ClientEvent(payloads.SeenRequest, StoryNamespace.seen),
 }

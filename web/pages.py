@@ -1,7 +1,8 @@
-"""The page and its files: `templates/index.html` with the nonce and build it needs, and `static/`.
+"""Pages: the routes of the page (`templates/index.html`) and of its files (`static/`).
 
-Owns caching and the page's own policy. Knows nothing of the API. The build of the page has fixed file names,
-so every reference carries the build's hash, and only such references may be kept by a browser.
+Owns the caching and the Content-Security-Policy of the page. Knows nothing of the API. The built files have fixed
+names, so the page adds the hash of the build to every reference. Browsers may cache the files only under such a
+reference.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _YEAR = 365 * 24 * 3600
 
 
 def build_hash(static: Path) -> str:
-    """The hash of the committed build, from `static/build.json`; empty where the page was never built."""
+    """Return the hash of the committed build from `static/build.json`, or an empty text if there is no build."""
     try:
         built = json.loads((static / "build.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -29,6 +30,7 @@ def build_hash(static: Path) -> str:
 
 
 def pages(static: Path, owners: Owners) -> Blueprint:
+    """Return the routes of the page, its files and its icon."""
     site = Blueprint("pages", __name__)
     build = build_hash(static)
 
@@ -38,7 +40,7 @@ def pages(static: Path, owners: Owners) -> Blueprint:
         response = Response(render_template("index.html", nonce=nonce, build=build))
         response.headers["Content-Security-Policy"] = content_security_policy(nonce)
         response.headers["Cache-Control"] = "no-store"
-        owners.remember(response, g.owner)  # every visit makes it last longer
+        owners.remember(response, g.owner)  # every visit renews the cookie
         return response
 
     @site.get("/static/<path:name>")

@@ -1,6 +1,6 @@
-"""The REST routes under `/api`: the menu, stories and drafts, export and import.
+"""REST API: the routes under `/api` for the menu, stories, drafts, export and import.
 
-Owns the routes and what their bodies may be. Knows nothing of how stories are kept: the library answers.
+Owns the routes and the limits of their bodies. Knows nothing of the storage of stories, which is the library's work.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
     from generator.library.library import Library
     from generator.models.menu import Menu
 
-MAX_JSON_BYTES = 8_000_000  # a beginning of 1 MiB, every character escaped
+MAX_JSON_BYTES = 8_000_000  # a beginning of 1 MiB with every character escaped
 MAX_IMPORT_BYTES = 64_000_000
 _FORMAT = re.compile(r"[a-z0-9]{1,16}")
 
 
 def _body(shape: type[Payload]) -> dict[str, Any]:
-    """The request's JSON, checked; only the fields that were given. Raises Refused."""
+    """Return the fields of the request's JSON body that are present. Raise Refused if the body is invalid."""
     try:
         data = json.loads(request.get_data() or b"{}")
     except (ValueError, RecursionError) as error:
-        raise Refused("invalid", "The body is not JSON.") from error
-    return payloads.given(parse(shape, data, "the body"))
+        raise Refused("invalid", "The body must be JSON.") from error
+    return payloads.given(parse(shape, data, "The body"))
 
 
 def rest(library: Library, menu: Menu) -> Blueprint:
+    """Return the routes. `library` answers for stories and drafts, `menu` for the models."""
     api = Blueprint("api", __name__, url_prefix="/api")
 
     @api.before_request
@@ -106,7 +107,7 @@ def _draft_routes(api: Blueprint, library: Library) -> None:
     def export(draft: str) -> Response:
         wanted = request.args.get("format", "txt")
         if not _FORMAT.fullmatch(wanted):
-            raise Refused("invalid", "format is not one this program knows.")
+            raise Refused("invalid", "The export format is unknown. Choose another format.")
         data, mimetype, name = library.export(g.owner, draft, wanted)
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
         return Response(data, mimetype=mimetype, headers=headers)

@@ -1,7 +1,7 @@
-"""The server's settings: one table of names, flags, variables, defaults and what they mean.
+"""Settings: one table of the server's settings, with their flags, variables, defaults and help texts.
 
-Owns reading and checking them. Needs nothing but the standard library and starts nothing, so that it can be read
-before anything is patched. The same table is in README.md; a test compares the two.
+Owns the table, the parsing and the checks. Imports only the standard library and starts nothing, because it runs before
+the standard library is patched. README.md has the same table, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("backup", "restore")  # instead of serving
+COMMANDS = ("backup", "restore")  # run instead of the server
 
 
 class SettingsError(ValueError):
-    """A setting cannot be used; the message is one sentence that says which and what is allowed."""
+    """A setting is invalid. The message is one sentence that names the setting and the allowed values."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """`threads` 0 leaves the choice to torch; `fake_models` are names of the engine's test models."""
+    """The values of all settings. `SETTINGS` has their meanings. `fake_models` names test models of the engine."""
 
     host: str
     port: int
@@ -47,9 +47,10 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`parse` turns the text of a flag or variable into a value, or raises ValueError saying what is allowed.
+    """One setting of the server.
 
-    `bare` is the text a flag without a value stands for; None where a value is needed.
+    `parse` converts the text of a flag or variable into a value. It raises ValueError with the allowed values. `bare`
+    is the text that a flag without a value means, or None if the flag needs a value.
     """
 
     name: str
@@ -60,10 +61,12 @@ class Setting:
 
     @property
     def flag(self) -> str:
+        """The flag of the command line."""
         return f"--{self.name.replace('_', '-')}"
 
     @property
     def variable(self) -> str:
+        """The environment variable."""
         return "STORYGEN_ASYNC" if self.name == "async_mode" else f"STORYGEN_{self.name.upper()}"
 
 
@@ -102,12 +105,12 @@ def _device(text: str) -> str:
 
 
 def _fakes(text: str) -> tuple[str, ...]:
-    """Nothing given: none. Otherwise the ordinary two, then those that are named."""
+    """Return the names of the test models: none for no, the two usual ones for yes, and any further named ones."""
     if text.lower() in ("", "0", "no", "false", "off"):
         return ()
     named = [] if text.lower() in ("1", "yes", "true", "on") else [name.strip() for name in text.split(",")]
     if not all(re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", name, re.ASCII) for name in named):
-        raise ValueError("names of test models with commas between them, such as instant,paced-50")
+        raise ValueError("names of test models, separated by commas, such as instant,paced-50")
     return tuple(dict.fromkeys(["paced-30", "instant", *named]))
 
 
@@ -117,7 +120,7 @@ def _origin(text: str) -> str | None:
     parts = urlsplit(text)
     bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
     if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
-        raise ValueError("what the browser's address line begins with, such as https://stories.example.org")
+        raise ValueError("the scheme and host of a web address, such as https://stories.example.org")
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
@@ -128,44 +131,74 @@ def _folder(text: str) -> Path:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("port", "5000", _whole(0, 65535), "TCP port; 0 takes any free one"),
-    Setting("host", "127.0.0.1", _host, "address to listen on; others than this machine's need --public-origin"),
-    Setting("data", str(ROOT / "data"), _folder, "folder of the stories"),
-    Setting("no_browser", "no", _yes_or_no, "do not open a browser", bare="yes"),
-    Setting("threads", "0", _whole(0, 1024), "CPU threads of the engine; 0 lets it choose"),
-    Setting("device", "auto", _device, "where models run: auto, cpu, cuda, cuda:1, mps"),
+    Setting("port", "5000", _whole(0, 65535), "TCP port; 0 uses any free port"),
     Setting(
-        "precision", "auto", _one_of("auto", "fp32", "bf16", "int8"), "number format of models: auto, fp32, bf16, int8"
+        "host",
+        "127.0.0.1",
+        _host,
+        "address to listen on; an address that other computers can reach needs --public-origin",
     ),
-    Setting("memory", "4000", _whole(1, 10_000_000), "MB that loaded models may take together"),
-    Setting("log_level", "info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
-    Setting("log_format", "text", _one_of("text", "json"), "text, or json for one object a line"),
-    Setting("keep_days", "0", _whole(0, 36_500), "delete stories unchanged for so many days; 0 keeps them all"),
-    Setting("async_mode", "eventlet", _one_of("eventlet", "threading"), "how connections are served"),
-    Setting("fake_models", "", _fakes, "offer test models that need no weights", bare="yes"),
-    Setting("public_origin", "", _origin, "address under which others reach it, such as https://stories.example.org"),
-    Setting("behind_proxy", "no", _yes_or_no, "trust X-Forwarded headers of one proxy", bare="yes"),
-    Setting("pages_per_address", "100", _whole(1, 1_000_000), "pages open at a time from one network address"),
+    Setting("data", str(ROOT / "data"), _folder, "folder in which the stories are stored"),
+    Setting("no_browser", "no", _yes_or_no, "do not open a browser", bare="yes"),
+    Setting("threads", "0", _whole(0, 1024), "CPU threads of the engine; 0 lets the engine choose"),
+    Setting("device", "auto", _device, "device of the models: auto, cpu, cuda, cuda:1 or mps"),
+    Setting(
+        "precision",
+        "auto",
+        _one_of("auto", "fp32", "bf16", "int8"),
+        "number format of the models: auto, fp32, bf16 or int8",
+    ),
+    Setting("memory", "4000", _whole(1, 10_000_000), "total memory for loaded models, in MB"),
+    Setting(
+        "log_level",
+        "info",
+        _one_of("debug", "info", "warning", "error"),
+        "level of the log: debug, info, warning or error",
+    ),
+    Setting(
+        "log_format", "text", _one_of("text", "json"), "format of the log: text, or json for one JSON object per line"
+    ),
+    Setting(
+        "keep_days",
+        "0",
+        _whole(0, 36_500),
+        "delete stories that were not changed for this number of days; 0 keeps all stories",
+    ),
+    Setting(
+        "async_mode", "eventlet", _one_of("eventlet", "threading"), "how connections are served: eventlet or threading"
+    ),
+    Setting("fake_models", "", _fakes, "offer test models, which need no weights", bare="yes"),
+    Setting(
+        "public_origin", "", _origin, "address at which others reach the server, such as https://stories.example.org"
+    ),
+    Setting("behind_proxy", "no", _yes_or_no, "trust the X-Forwarded headers of one proxy", bare="yes"),
+    Setting("pages_per_address", "100", _whole(1, 1_000_000), "open pages at a time per network address"),
 )
 
 
 def take_command(argv: Sequence[str]) -> tuple[tuple[str, Path] | None, list[str]]:
-    """`backup FILE` or `restore FILE` at the head of the arguments, and the rest. Raises SettingsError."""
+    """Return the command at the start of the arguments (`backup FILE` or `restore FILE`), if any, and the rest.
+
+    Raise SettingsError if the command has no file.
+    """
     if not argv or argv[0] not in COMMANDS:
         return None, list(argv)
     if len(argv) < 2 or argv[1].startswith("-"):
-        raise SettingsError(f"{argv[0]} needs the name of a file, such as {argv[0]} stories.backup.")
+        raise SettingsError(f"{argv[0]} needs the name of a file. Example: {argv[0]} stories.backup")
     return (argv[0], Path(argv[1]).expanduser()), list(argv[2:])
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> ServerSettings:
-    """Settings from flags, then STORYGEN_* variables, then defaults. Raises SettingsError; `--help` exits."""
+    """Return the settings from flags, then STORYGEN_* variables, then defaults.
+
+    Raise SettingsError for an invalid setting. `--help` prints the help and exits.
+    """
     flags = vars(_parser().parse_args(list(argv)))
     settings = ServerSettings(**{setting.name: _value(setting, flags[setting.name], environ) for setting in SETTINGS})
     if not settings.public_origin and not _is_loopback(settings.host):
         raise SettingsError(
-            f"--host {settings.host} lets others reach this server; say with --public-origin by which address they "
-            "do (such as --public-origin https://stories.example.org), or leave --host out."
+            f"With --host {settings.host}, other computers can reach this server. Add its public address "
+            "(such as --public-origin https://stories.example.org), or leave out --host."
         )
     return settings
 
@@ -187,11 +220,11 @@ def _is_loopback(host: str) -> bool:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}; --help lists what there is.")
+        raise SettingsError(f"{message}. Use --help to list the options.")
 
 
 def _parser() -> _Parser:
-    words = "StoryGen, a live writing desk. First of all may come: backup FILE, or restore FILE."
+    words = "StoryGen, a live writing desk. Use `backup FILE` or `restore FILE` first to copy the stories instead."
     parser = _Parser(prog="server.py", description=words, allow_abbrev=False)
     for setting in SETTINGS:
         bare: dict[str, Any] = {} if setting.bare is None else {"nargs": "?", "const": setting.bare}

@@ -1,4 +1,7 @@
-"""A token bucket: how much somebody may still do, refilled as time goes by. Knows nothing of what is done."""
+"""Token bucket: a budget that is refilled at a constant rate.
+
+Owns the arithmetic of the rate and the burst. Knows nothing of the actions that are limited.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """Holds at most `burst`, refilled by `rate` a second. Not locked: one connection, one reader."""
+    """A budget of at most `burst`, refilled by `rate` per second. It has no lock: the caller must hold one if several
+    threads use it."""
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._burst, self._clock = rate, burst, clock
         self._left, self._at = burst, clock()
 
     def take(self, amount: float = 1) -> bool:
-        """Take `amount` if there is as much."""
+        """Take `amount` if the budget has that much. Return whether it was taken."""
         self._refill()
         if self._left < amount:
             return False
@@ -22,7 +26,7 @@ class TokenBucket:
         return True
 
     def borrow(self, amount: float) -> float:
-        """Take `amount` in any case; returns the seconds to wait until it is paid back."""
+        """Take `amount` even if the budget becomes negative. Return the seconds until it is no longer negative."""
         self._refill()
         self._left -= amount
         return max(0.0, -self._left / self._rate)
