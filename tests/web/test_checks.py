@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from generator.wire.sampling_params import RANGES
@@ -96,6 +96,9 @@ def test_an_id_is_16_to_64_characters_of_its_alphabet(value: object) -> None:
     | st.from_regex(r"[0-9a-f]{32}\n?", fullmatch=True)
     | st.sampled_from(["server", "model"])
 )
+@example("f" * 32)
+@example("F" * 32)
+@example("f" * 31 + "\n")
 def test_a_client_is_32_hexadecimal_digits_in_lower_case(value: object) -> None:
     expected = isinstance(value, str) and len(value) == 32 and set(value) <= set("0123456789abcdef")
     assert is_accepted(checks.CLIENT, value) == expected

@@ -12,7 +12,7 @@ import socketio  # type: ignore[import-untyped]
 from engineio.packet import MESSAGE  # type: ignore[import-untyped]
 from engineio.packet import Packet as EnginePacket
 from engineio.socket import Socket  # type: ignore[import-untyped]
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from socketio.packet import ACK, CONNECT, EVENT  # type: ignore[import-untyped]
 
@@ -192,6 +192,10 @@ def test_binary_messages_are_counted_and_dropped() -> None:
 
 
 @given(sizes=st.lists(st.integers(0, 60), max_size=40))
+@example(sizes=[0] * 30)
+@example(sizes=[0] * 31)
+@example(sizes=[25] * 20)
+@example(sizes=[26] * 20)
 def test_a_client_is_slow_when_too_many_packets_or_bytes_wait(sizes: list[int]) -> None:
     guarded = GuardedServer(queue=30, queue_bytes=500)
     page = guarded.connect()
