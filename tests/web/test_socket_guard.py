@@ -151,7 +151,7 @@ def test_events_above_the_rate_are_refused() -> None:
     assert guarded.log.count("start") == 3
 
 
-def test_events_that_take_long_are_answered_aside_and_bounded() -> None:
+def test_slow_events_are_answered_in_the_background_up_to_a_limit() -> None:
     guarded = GuardedServer(background=2)
     page = guarded.connect()
     assert guarded.call(page, ["slow", {}], 1) is None
