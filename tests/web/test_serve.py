@@ -20,7 +20,7 @@ from web import concurrency
 mode, closes = sys.argv[1:]
 if mode == concurrency.EVENTLET:
     assert concurrency.check_eventlet() is None
-    concurrency.become_green()
+    concurrency.patch_standard_library()
 import time
 from web import serve
 serve.STOP_SECONDS = 1.0
