@@ -40,8 +40,10 @@ class _Answer:
 
 
 class HubCheck:
-    """Answers about models of the hub. `reason` never blocks: a background process asks, an answer is valid for a
-    minute."""
+    """The known answers about models of the hub.
+
+    `reason` never blocks: a background process asks the hub, and its answer counts for a minute.
+    """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ

@@ -1,6 +1,6 @@
 """Hub probe: a process that asks the model hub about models, `python -m generator.models.hub_probe ID…`.
 
-Prints one JSON object: for each id an empty text if the hub provides a usable model, else the reason as a sentence.
+Prints a JSON object that maps each id to an empty text if the hub has a usable model, else to the reason, a sentence.
 Owns the requests to the hub. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE have the meaning that huggingface_hub gives
 them. Knows nothing of the menu or of the local cache.
 """

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.models.model_folder import Unusable, locate
+from generator.models.model_folder import Unusable, check, locate
 from tests.generator.models.menu_root import MenuRoot
 from tests.generator.models.model_folders import CONFIG, make_model, safetensors
 
@@ -108,3 +109,13 @@ def test_each_folder_is_usable_or_has_a_reason(
     reason = root.reason("Mine")
     assert words in reason
     assert bool(reason) == bool(words)
+
+
+def test_weights_cut_off_at_any_byte_are_incomplete(tmp_path: Path) -> None:
+    complete = safetensors()
+    folder = make_model(tmp_path / "mine")
+    check(folder, within=tmp_path)
+    for length in range(len(complete)):
+        (folder / "model.safetensors").write_bytes(complete[:length])
+        with pytest.raises(Unusable, match="incomplete"):
+            check(folder, within=tmp_path)
