@@ -1,7 +1,7 @@
-"""The conversation with one running engine: reads its events, writes commands, keeps both sides talking.
+"""Connection: the web process's end of the socket to one engine.
 
-Owns the reader's and the writer's side of one connection, from the greeting to its end. Knows nothing of starting
-an engine or of starting it again.
+Owns the reading of events, the writing of commands and pings, and the timeouts, from the greeting to the end of the
+connection. Knows nothing of how an engine is started or restarted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EngineTimeouts:
-    """How long to wait for an engine, in seconds: for its imports, between pings, and for any sign of life."""
+    """The timeouts of a connection, in seconds.
+
+    `imports` is the longest silence until the engine has imported its libraries, and `silence` the longest one
+    afterwards. `ping` is the time between two pings.
+    """
 
     imports: float = 180.0
     ping: float = 2.0
@@ -31,73 +35,78 @@ class EngineTimeouts:
 
 
 class EngineConnection:
-    """Events are read on the thread that calls `run`; commands are written by a thread of its own."""
+    """A connection to an engine that has passed the greeting.
 
-    def __init__(self, connection: socket.socket, limits: EngineTimeouts) -> None:
-        self._connection, self._limits = connection, limits
+    Events are read on the thread that calls `run`. A second thread writes the commands.
+    """
+
+    def __init__(self, connection: socket.socket, timeouts: EngineTimeouts) -> None:
+        self._connection, self._timeouts = connection, timeouts
         self._outbox = Outbox()
-        self._writers_reason: str | None = None
+        self._write_failure: str | None = None
 
     def send(self, command: EngineCommand) -> None:
-        """Never waits."""
+        """Send a command without waiting."""
         self._outbox.put(command)
 
-    def shut(self) -> None:
-        """Wake whoever reads or writes; both then find the connection closed."""
-        with suppress(OSError):  # closed or broken already
+    def shut_down(self) -> None:
+        """End the connection, so that the reading and the writing thread wake and end."""
+        with suppress(OSError):  # the connection may be closed or broken already
             self._connection.shutdown(socket.SHUT_RDWR)
 
     def run(self, on_event: Callable[[EngineEvent], None]) -> str | None:
-        """Hand over events until the connection ends. Returns why, as a sentence; None where it just closed."""
+        """Call `on_event` for each event until the connection ends.
+
+        Return the reason of the end as a sentence for the user, or None if the engine closed the connection.
+        """
         writer = threading.Thread(target=self._write, name="engine-writer", daemon=True)
         try:
             reason = self._read(on_event, writer)
         finally:
             self._outbox.close()
-            self.shut()
+            self.shut_down()
             if writer.ident is not None:
                 writer.join()
-        return self._writers_reason or reason
+        return self._write_failure or reason
 
     def _read(self, on_event: Callable[[EngineEvent], None], writer: threading.Thread) -> str | None:
-        self._connection.settimeout(self._limits.imports)
+        self._connection.settimeout(self._timeouts.imports)
         try:
             while True:
                 event = decode(read_frame(self._connection))
                 if not isinstance(event, EngineEvent):
-                    raise MalformedMessage(f"{event.kind} is no event")
+                    raise MalformedMessage(f"{event.kind} is not an event.")
                 if isinstance(event, Ready) and writer.ident is None:
                     writer.start()
                 if isinstance(event, Imported):
-                    # While libraries are loaded nothing else of that process may run; from here on silence means that
-                    # it hangs.
-                    self._connection.settimeout(self._limits.silence)
+                    # An import may block all threads of the engine. After the imports, silence means that it hangs.
+                    self._connection.settimeout(self._timeouts.silence)
                 on_event(event)
-                time.sleep(0)  # under eventlet a socket that always has data would let nobody else run
+                time.sleep(0)  # under eventlet, reading a socket that always has data never yields to other threads
         except TimeoutError:
             return "The writing engine does not answer."
         except ConnectionClosed:
             return None
         except (MalformedFrame, MalformedMessage) as error:
-            return f"The writing engine sent something that is no message ({error})."
+            return f"The writing engine sent a malformed message. {error}"
 
     def _write(self) -> None:
         next_ping = time.monotonic()
         try:
             while (commands := self._outbox.take(next_ping - time.monotonic())) is not None:
                 for command in commands:
-                    self._write_one(command)
+                    self._write_command(command)
                 if time.monotonic() >= next_ping:
                     write_frame(self._connection, encode(Ping()))
-                    next_ping = time.monotonic() + self._limits.ping
+                    next_ping = time.monotonic() + self._timeouts.ping
         except (OutboxFull, TimeoutError):
-            self._writers_reason = "The writing engine takes no commands."
+            self._write_failure = "The writing engine does not accept commands."
         except ConnectionClosed:
-            log.debug("the engine closed its connection")  # the reader finds the same, and says why
-        self.shut()
+            log.debug("The engine closed its connection.")  # the reader finds this too, and returns the reason
+        self.shut_down()
 
-    def _write_one(self, command: EngineCommand) -> None:
+    def _write_command(self, command: EngineCommand) -> None:
         try:
             write_frame(self._connection, encode(command))
-        except MalformedFrame as error:  # trying again, or starting another engine, would not make it fit
-            log.error("a %s command cannot be sent to the writing engine: %s", command.kind, error)
+        except MalformedFrame as error:  # neither another attempt nor another engine would help
+            log.error("A %s command could not be sent to the writing engine: %s", command.kind, error)

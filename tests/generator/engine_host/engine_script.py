@@ -1,7 +1,7 @@
-"""A stand-in for the engine process that talks real frames over the real socket, and misbehaves on request.
+"""A stand-in for the engine process that uses real frames on the real socket, and misbehaves on request.
 
-Run as a script: `engine_script.py BEHAVIOUR [ARGUMENT]`. It answers every `Set` with a `Chunk` that repeats what it
-was sent, so that tests see which commands arrived.
+Run it as a script: `engine_script.py BEHAVIOUR [ARGUMENT]`. It answers every `Set` with a `Chunk` that repeats the
+sequence and the epoch, so that tests see which commands arrived.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def behave(behaviour: str, argument: str, port: int, token: str) -> None:
 
 
 def impostors(port: int) -> None:
-    """Connections that any process of the machine could make: each must be refused by being closed."""
+    """Connect as any process of the machine could. Exit with status 8 unless each connection is closed."""
     for first in (encode(Hello("wrong")), {"kind": "hello"}, encode(Ready(1)), [1, 2]):
         connection = socket.create_connection(("127.0.0.1", port))
         write_frame(connection, first)
