@@ -224,7 +224,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    words = "StoryGen, a live writing desk. To copy the stories instead of serving, start with: backup FILE, or restore FILE."
+    words = "StoryGen, a live writing desk. To copy the stories instead, start with: backup FILE, or restore FILE."
     parser = _Parser(prog="server.py", description=words, allow_abbrev=False)
     for setting in SETTINGS:
         bare: dict[str, Any] = {} if setting.bare is None else {"nargs": "?", "const": setting.bare}
