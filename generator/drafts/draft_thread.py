@@ -67,6 +67,7 @@ class DraftThread:
         self._entry: MenuEntry | None = None  # of the model that was told to write
         self._mailbox = Mailbox(services.gather_seconds)
         self._ticked = self.touched = time.monotonic()
+        self._is_handling = False  # a batch: its commit may take long
         self._shown = 0.0  # when pages last got text of a model
         self.view = self._new_view()
         self._thread = threading.Thread(target=self._run, name=f"draft-{self.draft[:8]}", daemon=True)
@@ -84,8 +85,8 @@ class DraftThread:
 
     def is_idle(self, now: float) -> bool:
         """Whether the draft has neither viewers nor a run nor requests, and was not used for a while."""
-        state = self.view.state
-        return not (state.viewers or state.is_writing or len(self._mailbox)) and now - self.touched > IDLE_SECONDS
+        state, is_busy = self.view.state, self._is_handling or len(self._mailbox) > 0
+        return not (state.viewers or state.is_writing or is_busy) and now - self.touched > IDLE_SECONDS
 
     def end(self) -> None:
         """End the thread after the requests that wait now."""
@@ -109,13 +110,15 @@ class DraftThread:
         is_last = False
         while not is_last:
             batch, is_last = self._take()
+            self._is_handling = True
             try:
                 self._handle(batch)
+                self._look()
             except Exception:
                 log.exception("a request to draft %s failed", self.draft)
                 for request in batch:
                     request.refuse("storage", _UNEXPECTED)
-            self.view = self._new_view()
+            self._is_handling = False
         self._engine.drop()
         self._mailbox.close()
 
@@ -152,14 +155,16 @@ class DraftThread:
         except Exception:
             self._state = before
             self._storage.discard()
+            self._look()
             for request in batch:
                 request.refuse("invalid", _UNEXPECTED)
             raise
+        self._look()  # before pages are told: they may answer at once
         if made.updates:
             self._status_line.wrote(made.updates, self._state, time.monotonic())
             self._publish_updates(before.revision, made.updates)
         self._tell_engine()
-        self.view = self._new_view()
+        self._look()
         for request in made.accepted:
             request.succeed()
         self._publish_state()
@@ -176,6 +181,7 @@ class DraftThread:
         self._state = reduce(self._state, events.StoreFailed(durable, f"Not saved: {error}")).state
         self._storage.revert(self._state)
         self._tell_engine()
+        self._look()
         self._publish_state(always=True)
 
     def _tell_engine(self) -> None:
@@ -213,6 +219,10 @@ class DraftThread:
         """The entry of the draft's model, asked for again when the model or the menu has changed. Raises Refused."""
         is_known = self._entry is not None and self._entry.name == self._state.settings.model
         return self._entry if self._entry is not None and is_known else self._usable_entry()
+
+    def _look(self) -> None:
+        """Replace the view: other threads now see the present state."""
+        self.view = self._new_view()
 
     def _new_view(self) -> DraftView:
         return DraftView(self._state, self._status_line.phase(self._state, self._engine.status(), time.monotonic()))

@@ -109,4 +109,4 @@ class EngineConnection:
         try:
             write_frame(self._connection, encode(command))
         except MalformedFrame as error:  # neither another attempt nor another engine would help
-            log.error("A %s command could not be sent to the writing engine: %s", command.kind, error)
+            log.error("The command %s could not be sent to the writing engine: %s", command.kind, error)

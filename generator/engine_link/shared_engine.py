@@ -174,6 +174,8 @@ class SharedEngine:
         try:
             return waiting.result(ALTERNATIVES_SECONDS)
         except FutureTimeout as error:
+            for request in [name for name, asked in list(self._questions.items()) if asked is waiting]:
+                self._questions.pop(request, None)
             raise Refused("engine_down", "The engine did not answer in time; try again.") from error
 
     def _receive(self, event: EngineEvent) -> None:

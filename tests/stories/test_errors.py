@@ -11,6 +11,7 @@ from stories.errors import (
     Behind,
     Damaged,
     ModelUnavailable,
+    PastEnd,
     Refused,
     SchemaTooNew,
     StorageFailed,
@@ -26,6 +27,7 @@ REST_ONLY = {"unknown_story"}
 SENTENCE = "A sentence."
 REFUSALS: list[tuple[Refused, str]] = [
     (Behind(), "behind"),
+    (PastEnd(), "invalid"),
     (UnknownModel("GPT-9"), "unknown_model"),
     (ModelUnavailable("GPT-2", "The folder is empty."), "model_unavailable"),
     (UnknownStory(), "unknown_story"),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from traceback import walk_tb
@@ -16,7 +13,7 @@ import pytest
 
 from generator.drafts.live_draft import LiveDraft
 from generator.engine_link.order import AMPLE_TOKENS
-from generator.wire.messages import Budget, ModelSpec, Set, Status
+from generator.wire.messages import Budget, Set
 from stories import limits
 from stories.draft.events import Edit, Hold, Left, Start, Tick, Viewed, Wrote
 from stories.draft.reducer import EDIT_HOLD_SECONDS
@@ -25,14 +22,6 @@ from stories.storage.records import Commit
 from stories.text.changes import ChangeSet
 from stories.text.update import USER, Token, Update
 from tests.generator.drafts.draft_room import DraftRoom
-
-
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[DraftRoom]:
-    with ThreadPoolExecutor(4) as threads:
-        room = DraftRoom(tmp_path, threads)
-        yield room
-        room.close()
 
 
 def wait_for_requests(room: DraftRoom, count: int) -> None:
@@ -236,38 +225,3 @@ def test_a_model_that_the_menu_no_longer_offers_stops_the_run_with_a_reason(room
     assert room.draft.view.phase == "failed"
     assert room.heard[-1][1]["detail"] == "Fake: It is broken."
     assert room.commands[-1] == Budget("d", epoch, 0), "the engine stops, too"
-
-
-def test_other_threads_may_look_at_a_draft_while_it_writes(room: DraftRoom) -> None:
-    """In threading mode REST's threads list drafts while their own threads work."""
-    ready = Status(ModelSpec("fake", "paced-30"), "ready", 1.0)
-    room.engine._receive(ready)
-    room.apply(Viewed("c", 0, time.monotonic()))
-    room.apply(Start(None, 1, time.monotonic()))
-    failures, done = list[Exception](), threading.Event()
-
-    def look() -> None:
-        while not done.is_set():
-            try:
-                view = room.draft.view
-                assert view.phase in ("writing", "waiting", "paused")
-                assert view.num_words >= 1
-            except Exception as failure:
-                failures.append(failure)
-                raise
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        lookers = [room.threads.submit(look) for _ in range(3)]
-        for _ in range(60):
-            room.draft._status_line._written.extend([(time.monotonic() - 10, 1)] * 50)
-            room.write(" a")
-            done.wait(0.005)
-        done.set()
-        for looker in lookers:
-            looker.result(10)
-    finally:
-        done.set()
-        sys.setswitchinterval(interval)
-    assert failures == []

@@ -152,7 +152,7 @@ def test_a_command_that_is_too_large_is_skipped_and_logged(caplog: pytest.LogCap
         run.connection.send(Alternatives("r", "s", ModelSpec("fake", "x"), None, (), (large,), 0))
         run.connection.send(Drop("a"))
         assert run.next_command() == Drop("a")
-    assert "A alternatives command could not be sent" in caplog.text
+    assert "The command alternatives could not be sent" in caplog.text
 
 
 def test_shut_down_ends_the_run() -> None:

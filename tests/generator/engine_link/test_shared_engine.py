@@ -115,6 +115,7 @@ def test_a_question_to_an_engine_that_is_gone_is_refused(
     monkeypatch.setattr("generator.engine_link.shared_engine.ALTERNATIVES_SECONDS", 0.01)
     with pytest.raises(Refused, match="in time"):
         shared.answer(shared.ask(QUESTION))
+    assert shared._questions == {}, "a question without an answer is forgotten"
     engine_of(heard).is_up = False
     with pytest.raises(Refused, match="is starting"):
         shared.ask(QUESTION)

@@ -100,6 +100,14 @@ def test_a_model_that_the_menu_does_not_have_is_replaced_at_import(shelf: Shelf)
     assert shelf.library.import_story("me", data, None)["drafts"][0]["model"] == "Fake"
 
 
+def test_an_import_with_an_unknown_sampling_parameter_is_refused(shelf: Shelf) -> None:
+    draft = shelf.create()["drafts"][0]["id"]
+    data = shelf.library.export("me", draft, "json")[0].replace(b'"top_k"', b'"unheard_of"')
+    with pytest.raises(Refused, match="unheard_of") as refusal:
+        shelf.library.import_story("me", data, None)
+    assert refusal.value.code == "invalid"
+
+
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
