@@ -1,7 +1,7 @@
 """Broadcaster: the Socket.IO room of each draft, and the order of the events that a page receives.
 
 Owns the rooms, and the events that a page may only receive after the answer to its `open`. Knows nothing of the content
-of events. The actors of drafts call `publish`, so it never waits for a client.
+of events. The threads of drafts call `publish`, so it never waits for a client.
 """
 
 from __future__ import annotations

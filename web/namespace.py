@@ -89,7 +89,7 @@ class StoryNamespace(Namespace):  # type: ignore[misc]  # Flask-SocketIO has no 
             known = self._connections.pop(sid, None)
         if known is not None:
             self._metrics.connections.dec()
-            # In the background, because the actor of a draft may be the caller: it disconnects pages that read slowly.
+            # In the background, because a draft's thread may be the caller: it disconnects pages that read slowly.
             self.socketio.start_background_task(self._forget, sid)
 
     def _admit(self, auth: object) -> str:

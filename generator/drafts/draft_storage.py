@@ -23,8 +23,8 @@ class DraftStorage:
     def __init__(self, state: DraftState, storage: GroupCommit) -> None:
         self._draft, self._storage = state.draft, storage
         self._head = state.head()
-        self._recent: list[Update] = []  # updates that are not committed yet included
-        self._units = 0  # inserted by them
+        self._recent: list[Update] = []  # the newest updates, stored or not
+        self._units = 0  # inserted by `_recent`
 
     def applied(self, updates: Sequence[Update]) -> None:
         """Note updates that were applied and are not committed yet."""
@@ -59,14 +59,15 @@ class DraftStorage:
         self._trim()
 
     def discard(self) -> None:
-        """Forget updates that will not be stored."""
+        """Clear the updates in memory. Stored ones can be read from the log."""
         self._recent.clear()
         self._units = 0
 
     def revert(self, state: DraftState) -> None:
         """Forget updates that could not be stored; the draft goes on from `state`.
 
-        Its head counts as stored: otherwise the draft could not even be read until there is room on the disk again.
+        Its head counts as stored. Otherwise every request, even `open`, would try to store it, and fail while the disk
+        is full.
         """
         self.discard()
         self._head = state.head()

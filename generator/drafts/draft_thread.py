@@ -64,10 +64,10 @@ class DraftThread:
         self._storage = DraftStorage(self._state, services.storage)
         self._status_line = StatusLine(self.draft, services.reacted)
         self._engine = services.engine.link(self._name)
-        self._entry: MenuEntry | None = None  # of the model that was told to write
+        self._entry: MenuEntry | None = None  # the menu entry that was used last
         self._mailbox = Mailbox(services.gather_seconds)
         self._ticked = self.touched = time.monotonic()
-        self._is_handling = False  # a batch: its commit may take long
+        self._is_handling = False  # whether a batch is being handled, whose commit may take long
         self._shown = 0.0  # when pages last got text of a model
         self.view = self._new_view()
         self._thread = threading.Thread(target=self._run, name=f"draft-{self.draft[:8]}", daemon=True)
@@ -128,7 +128,7 @@ class DraftThread:
         pulse = self._status_line.next_pulse(self._state, time.monotonic())
         due = min((at for at in (deadline, pulse) if at is not None), default=None)
         batch, is_last = self._mailbox.take(self._shown, deadline, due)
-        # A hold may have ended while requests gathered or were stored: without a tick nothing would look again.
+        # A hold may have ended while requests gathered or were stored. Without this tick, decoding would stay held.
         if not (batch or is_last) or (deadline is not None and deadline <= time.monotonic()):
             batch.append(Request(self._tick))
         return batch, is_last
@@ -229,9 +229,10 @@ class DraftThread:
 
 
 def events_of(batch: Sequence[Request]) -> Iterator[tuple[Request, DraftEvent | None]]:
-    """Yield each request with its event, the model's text that came together as one event.
+    """Yield each request with its event. Adjacent model texts of one epoch become one event.
 
-    An event is built only when all events before it have been handled: a request that is answered may read the log.
+    The event of a request with a waiting caller is built only after all earlier events are handled, because it may read
+    the log.
     A request whose event cannot be built is refused.
     """
     text: tuple[Request, Wrote] | None = None

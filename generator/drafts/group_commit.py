@@ -1,7 +1,7 @@
 """Group commit: the commits of many drafts in few transactions.
 
-Owns the queue between the drafts and the store, which serves one call at a time. While one transaction is under way the
-next one gathers, so that many drafts share the cost of one disk flush. Knows nothing of what is stored.
+Owns the queue of commits, and a probe whether the disk can be written. While one transaction is under way the next one
+gathers, so that many drafts share the cost of one disk flush. Knows nothing of the meaning of what is stored.
 """
 
 from __future__ import annotations

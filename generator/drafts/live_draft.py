@@ -29,8 +29,8 @@ AuthoredChange = tuple[ChangeSet, tuple[tuple[int, str], ...]]
 
 
 class LiveDraft(DraftThread):
-    """Requests may come from any thread. Each waits until its effect is durable and raises Refused, except `left` and
-    `seen`, which do not wait. The private methods run on the draft's own thread."""
+    """Requests may come from any thread. Each waits until its effect is durable, or raises Refused. `left` and `seen`
+    do not wait. The private methods run on the draft's own thread."""
 
     # --- requests of pages, from any thread ---
 

@@ -66,10 +66,12 @@ class OpenDrafts:
         return self._storage.problem()
 
     def live_draft(self, owner: str, draft: str) -> LiveDraft:
-        """Return the draft, loaded when needed. Raises Refused: UnknownDraft also for another owner's draft, and `busy`
-        where too many drafts are open."""
+        """Return the draft; load it if necessary.
+
+        Raises UnknownDraft if it is missing or another owner's, and Refused (`busy`) if too many drafts are open.
+        """
         with self._lock:
-            live = self._drafts.get(draft) or self._load(draft)
+            live = self._drafts.get(draft) or self._load(owner, draft)
             if live.owner != owner:
                 raise UnknownDraft
             live.touched = time.monotonic()
@@ -136,8 +138,10 @@ class OpenDrafts:
     def _opened(self, drafts: Sequence[str]) -> list[LiveDraft]:
         return [live for draft in drafts if (live := self._drafts.get(draft))]
 
-    def _load(self, draft: str) -> LiveDraft:
+    def _load(self, owner: str, draft: str) -> LiveDraft:
         stored = self._run_blocking(self._store.load, draft)
+        if stored.owner != owner:
+            raise UnknownDraft  # before a thread is started for it
         if len(self._drafts) >= limits.OPEN_DRAFTS:
             raise Refused("busy", "Too many drafts are open here; try again in a minute.")
         return LiveDraft(stored, self._services)

@@ -1,6 +1,6 @@
 """View: what other threads may read of a live draft.
 
-Owns nothing: it is immutable, and the draft replaces it after each of its turns.
+Owns nothing. It is immutable. The draft replaces it when a batch is stored and again when the turn ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from stories.draft.state import DraftState
 
 @dataclass(frozen=True, slots=True)
 class DraftView:
-    """The draft's state after its last turn, and its phase in one word, as lists and the status line show it."""
+    """The draft's state, and its phase in one word, as lists and the status line show it."""
 
     state: DraftState
     phase: str

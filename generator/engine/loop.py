@@ -1,6 +1,7 @@
 """Loop: applies commands, schedules a step, runs one forward per model, samples and publishes.
 
-One thread owns all state of the engine, so no locks are needed. Other threads hand over commands through `submit`.
+One thread owns all state of the engine, so no locks are needed. Other threads hand over commands through `submit`,
+which fills only the inbox and the set of edited sequences.
 Knows nothing of sockets.
 """
 

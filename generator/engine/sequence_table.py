@@ -202,7 +202,7 @@ class SequenceTable:
             place=place,
             request=command.request,
         )
-        # The last step's list would be out of date here: an edit may have made one of its sequences ready since then.
+        # The lenders of the last step may be out of date: an edit may have made one of them ready.
         lenders = paced_idle(self.sequences_of(model), model.step_budget.seconds, self._clock())
         self._probes[command.request] = (command.model.key, probe)
         if writing is not None and model.scheduler.acquire(probe, lenders) and writing.slot is not None:

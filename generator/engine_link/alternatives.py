@@ -1,6 +1,6 @@
-"""Alternatives: the question which other tokens could stand at a place, and its answer in the page's coordinates.
+"""Alternatives: a question to the engine for the likeliest tokens at a place, and its answer in the page's offsets.
 
-Owns the mapping of the place to the context that is sent. Pure. Knows nothing of threads or of who asks.
+Owns the mapping of the place to the context that is sent. Knows nothing of threads.
 """
 
 from __future__ import annotations

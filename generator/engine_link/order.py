@@ -1,8 +1,8 @@
 """Order: the commands that bring the engine from what it was told last to a draft's present state.
 
-Owns the difference between the two, so that start, edit, retry, hand-over and recovery are one path, and which part of
-the text is sent as the context. Pure. Knows nothing of the document's rules, of tokenizers or of windows in tokens: it
-reckons with `UNITS_PER_TOKEN`, more than any text needs on average.
+Owns the difference between the two, so that start, edit, retry, a change of model and recovery are one path, and the
+choice of the text that is sent as the context. Pure. Knows nothing of the document's rules, of tokenizers or of windows
+in tokens: it reckons with `UNITS_PER_TOKEN`, more than any text needs on average.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from stories.text.utf16 import splits_pair
 AMPLE_TOKENS = 256  # while the engine may generate this many more, a larger budget can wait
 UNITS_PER_TOKEN = 8
 DEFAULT_WINDOW = 1024
-# The engine moves the base back where less than half a window follows it, and then fills five eighths of the window.
+# The engine moves the base back where less than half a window follows it, and then fills five eighths of the window
+# (`build_window`). This part is sent, with a margin.
 FILLED = 0.7
 # Units before the base that are always sent: they also tell the engine that a base was chosen.
 MIN_UNITS_BEFORE = 256
@@ -81,8 +82,8 @@ def order(sent: Sent | None, state: DraftState, name: SequenceName, model: Writi
     """Return the commands that bring the engine from `sent` to `state`."""
     if not state.is_writing:
         return Order((Budget(name.draft, sent.epoch, 0),) if sent else (), None)
-    if sent is None or sent.epoch != state.epoch:
-        assert model is not None, "a context is for a model"
+    if sent is None or needs_context(sent, state):
+        assert model is not None, "A context needs a model."
         return _context_order(state, name, model)
     # Every page says what it has seen, and each time there is a little more to grant.
     is_ample = state.granted > sent.budget > state.made + AMPLE_TOKENS

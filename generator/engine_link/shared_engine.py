@@ -105,7 +105,7 @@ class EngineLink:
         return EngineStatus(self._engine.is_up, self._statuses.get(self._sent.model) if self._sent else None)
 
     def drop(self) -> None:
-        """The draft ends: the engine may give its slot to another one."""
+        """Tell the engine that the draft has ended, so that its slot becomes free."""
         self._engine.send(Drop(self._name.draft))
 
     def _sampling_of(self, state: DraftState) -> SamplingParams:

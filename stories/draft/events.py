@@ -47,7 +47,7 @@ class Configure:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """Delete the text from `start` on, or the model's last stretch without one.
+    """Delete the text from `start` on; if `start` is None, delete the model's last stretch.
 
     `start` is an offset in the text before `over`. `kept` is the id of the sibling draft that keeps the text as it
     was. With `retry` the model then writes again.

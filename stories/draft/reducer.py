@@ -1,8 +1,8 @@
 """Reducer: the next state of a draft after an event, as a pure function `(state, event) -> result`.
 
 Owns every rule of the document: rebase and tail floor, epochs, runs, rewind and retry. Every field of a draft changes
-here, and no other code removes text. Knows nothing of storage, sockets,
-engines, clocks or randomness: times, seeds and ids come in with the events.
+here. Retracting unseen model text never costs typed words (`_tail_floor`). Knows nothing of storage, sockets, engines,
+clocks or randomness: times, seeds and ids come in with the events.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def _next_state(state: DraftState, event: DraftEvent) -> DraftState:
 
 
 def _edit(state: DraftState, edit: Edit) -> Result:
+    """Rebase and apply a client's updates; before them, retract model text that the author had not seen."""
     length = seen_end = state.length_before(edit.over)
     for update in edit.updates:
         if update.changes.length != length:

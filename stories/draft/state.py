@@ -60,7 +60,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class DraftState:
-    """Everything about a draft at one revision. `head`, text and spans are durable; the rest is not."""
+    """Everything about a draft at one revision. Durable are revision, text, spans and the fields of `head`."""
 
     draft: str
     revision: int
@@ -146,7 +146,7 @@ class DraftState:
         return self if granted == self.granted else replace(self, granted=granted)
 
     def see(self, revision: int) -> DraftState:
-        """A viewer has seen everything up to `revision`."""
+        """Note that a viewer has seen everything up to `revision`."""
         if not self.unseen or self.unseen[0][0] > revision:
             return self
         return replace(self, unseen=tuple(part for part in self.unseen if part[0] > revision))
@@ -163,7 +163,7 @@ class DraftState:
         return self._with_lease(connection, lease)
 
     def extend_lease(self, connection: str, now: float) -> DraftState:
-        """A composing connection has edited at the end: its composition is not idle."""
+        """Note that a composing connection has edited at the end, so its composition is not idle."""
         if connection not in self.leases:
             return self
         return self._with_lease(connection, Lease(now + LEASE_SECONDS, now, now))

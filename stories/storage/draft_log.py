@@ -24,10 +24,10 @@ from stories.text.utf16 import from_units, to_units
 
 SNAPSHOT_UPDATES = 300
 SNAPSHOT_BYTES = 64 * 1024
-# A snapshot costs as much as its text is long. Long texts have fewer of them, so that the cost per update is flat.
+# The cost of a snapshot grows with the text. Long texts have fewer snapshots, so that the cost per update is flat.
 UNITS_PER_UPDATE = 400
 UNITS_PER_BYTE = 4
-# Old snapshots are thinned out to about two per this number of revisions, so that no revision is further from one.
+# Old snapshots are thinned out to about two per this number of revisions, so that every revision is near a snapshot.
 SNAPSHOT_SPACING = 4096
 
 _Row = tuple[Any, ...]

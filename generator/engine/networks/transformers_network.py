@@ -1,4 +1,4 @@
-"""Transformers network: a packed forward pass through an unmodified transformers model of any architecture.
+"""Transformers network: a packed forward pass through a transformers model of any architecture.
 
 Owns the attention function that reads and writes the slots, and the transfer of tokens to the device. It is the
 reference for the faster networks. Knows nothing of text, sampling or scheduling.

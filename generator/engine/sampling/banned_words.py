@@ -116,7 +116,7 @@ def _joined_tokens(vocabulary: Vocabulary) -> _JoinedTokens:
 
 
 def _containing(vocabulary: Vocabulary, spellings: set[bytes]) -> Ids:
-    """Return the tokens that contain one of the words as a whole word after their first byte."""
+    """Return the tokens that contain a whole banned word, not at their beginning."""
     found: set[int] = set()
     for spelling in spellings:
         joined = _joined_tokens(vocabulary)

@@ -60,7 +60,7 @@ def repeats(history: Ids, breakers: Flags, least: int) -> tuple[Ids, Ids]:
             lengths[same] = length
         if length == _MAX_LENGTH or breakers[history[end - length]]:
             break
-        # At most the first place is so close to the beginning of the history.
+        # Only the first place can be nearer to the beginning of the history than `length`.
         same = same[1:] if same[0] < length else same
         same = same[history[same - length] == history[end - length]]
     if not len(places):

@@ -31,7 +31,7 @@ _MIN_TEMPERATURE = 1e-30
 
 
 class BrokenLogits(ArithmeticError):
-    """The model computed logits that are not finite numbers."""
+    """The largest logit is not a finite number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ def token_seconds(sequence: Sequence) -> float:
 def paced_idle(sequences: Iterable[Sequence], seconds_for: Callable[[int], float], now: float) -> list[Sequence]:
     """Return the sequences that can lend their slot, the one with the longest wait first.
 
-    `seconds_for` is the time to compute a number of tokens. A sequence can lend its slot if it waits for its next token
-    longer than the computation of all its tokens takes.
+    `seconds_for` is the time to compute a number of tokens. A sequence can lend its slot if its wait for
+    the next token is longer than recomputing all its tokens.
     """
     idle = [s for s in sequences if s.ready_at - now > seconds_for(len(s.token_ids))]
     return sorted(idle, key=lambda s: -s.ready_at)

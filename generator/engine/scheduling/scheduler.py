@@ -68,7 +68,7 @@ class Scheduler:
         return chunks
 
     def release(self, sequence: Sequence) -> None:
-        """Take the sequence's slot and its lookahead window. Its computed tokens are lost."""
+        """Free the sequence's slot and end its lookahead window. Its computed tokens are lost."""
         if sequence.slot is not None:
             self._slot_owners[sequence.slot] = None
         sequence.slot, sequence.num_computed = None, 0
@@ -91,7 +91,7 @@ class Scheduler:
         self.release(lookahead)
 
     def acquire(self, sequence: Sequence, paced_idle: AnySequence[Sequence] = ()) -> bool:
-        """Give the sequence a slot if one is free, or if its owner has nothing to compute or is in `paced_idle`."""
+        """Give the sequence a slot if one is free, or if the sequence that holds one is idle or in `paced_idle`."""
         return self._give(self._slot_for_sequence(paced_idle), sequence)
 
     def _shares(self, ready: AnySequence[Sequence], token_budget: int) -> list[tuple[Sequence, int]]:

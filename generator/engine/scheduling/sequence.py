@@ -91,8 +91,8 @@ class Sequence:
     def num_pending(self) -> int:
         """The number of tokens to compute.
 
-        Without budget the last token of the context stays pending, so that its logits are computed when they are
-        wanted.
+        Without budget the last token of the context is not counted. It is computed when the budget allows a token, so
+        that its logits are fresh.
         """
         may_generate = self._may_generate
         if self._is_stopped or not (may_generate or self._wants_prefill):

@@ -65,7 +65,7 @@ class Window:
         self.limit = self.size
 
     def next_window(self) -> Window | None:
-        """Return the window that `roll` will create, with the text so far, or None while its base is uncertain."""
+        """Return the window that `roll` will create, with the text so far. None while the text is too short for it."""
         num_text = self.limit - self.num_head + 1
         if self.num_text <= num_text - self.size // 2:
             return None

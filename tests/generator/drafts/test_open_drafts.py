@@ -64,8 +64,10 @@ def test_too_many_open_drafts_are_refused_until_one_is_gone(
 
 
 def test_another_owners_draft_is_unknown(drafts: OpenDrafts) -> None:
+    before = threading.active_count()
     with pytest.raises(UnknownDraft):
         drafts.live_draft("another", "a")
+    assert threading.active_count() == before, "no thread is started for it"
     drafts.live_draft("me", "a")
     with pytest.raises(UnknownDraft):
         drafts.live_draft("another", "a")
